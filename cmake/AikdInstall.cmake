@@ -1,0 +1,18 @@
+include(CMakePackageConfigHelpers)
+add_library(aikd INTERFACE)
+target_link_libraries(aikd INTERFACE aikd_core)
+set(AIKD_LIBRARIES aikd_core aikd_nn aikd_io aikd_tensor aikd_kernels)
+install(TARGETS aikd ${AIKD_LIBRARIES} EXPORT aikdTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(folder tensor kernels nn aikd io)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/aikd
+          FILES_MATCHING PATTERN "*.h" PATTERN "cuda" EXCLUDE)
+endforeach()
+install(FILES ${PROJECT_BINARY_DIR}/generated/tensor/config.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/aikd/tensor)
+install(EXPORT aikdTargets NAMESPACE aikd:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aikd)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/aikdConfig.cmake.in ${PROJECT_BINARY_DIR}/aikdConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aikd)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/aikdConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/aikdConfig.cmake ${PROJECT_BINARY_DIR}/aikdConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aikd)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/aikd.pc.in ${PROJECT_BINARY_DIR}/aikd.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/aikd.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

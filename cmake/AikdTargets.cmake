@@ -1,0 +1,31 @@
+# Helpers that every folder uses.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+
+add_library(aikd_flags INTERFACE)
+target_compile_options(aikd_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Woverloaded-virtual -Wundef -Wcast-align -Wdouble-promotion -Wimplicit-fallthrough
+  # Exact by default: no contraction or reassociation the source does not ask for, so that builds agree bit for bit.
+  -ffp-contract=off -fno-fast-math)
+if(AIKD_WERROR)
+  target_compile_options(aikd_flags INTERFACE -Werror)
+endif()
+if(AIKD_SANITIZE)
+  add_compile_options(-fsanitize=${AIKD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${AIKD_SANITIZE})
+endif()
+
+# aikd_library(name SOURCES... ) : a static library of the sources below its folder, with the house's warnings.
+function(aikd_library name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/cuda/")
+  add_library(${name} STATIC ${sources})
+  add_library(aikd::${name} ALIAS ${name})
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/aikd>)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:aikd_flags>)
+endfunction()

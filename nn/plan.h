@@ -1,0 +1,58 @@
+// The compiled scoring plan: a network walked once and turned into a list of fused steps with all memory
+// planned and all weights packed. BatchNorm is folded exactly (the one before a padded convolution into nine
+// border biases), bias, PReLU and residual addition run in the epilogue of the convolution that produces
+// their operand.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nn/module.h"
+#include "tensor/context.h"
+
+namespace aikd::nn {
+
+// How 8-bit RGB pixels become the network's input: value = table[c][byte] where c counts the network's
+// channels, and the network's channel c is the image's channel source[c] (RGB order). Built by
+// aikd/preprocess so that each entry equals the original's float arithmetic bit for bit.
+struct InputTable {
+  int height = 112, width = 112;
+  int source[3] = {0, 1, 2};
+  float table[3][256] = {};
+};
+
+struct PlanOptions {
+  int max_batch = 8;  // larger batches are run in pieces
+};
+
+struct PlanStep {         // for --verbose, benchmarks and tests: what the compiler decided
+  std::string name;       // "conv 3x3 s1 256->256 @14x14 direct"
+  std::int64_t macs = 0;  // multiply-adds per image
+};
+
+class Plan {
+ public:
+  // Compiles backbone (image -> embedding) and, if not null, head (embedding -> [N,1]). Both are read during
+  // compilation only. Throws Error(kModel) when a layer cannot be planned.
+  static std::unique_ptr<Plan> compile(const Module& backbone, const Module* head, const InputTable& input,
+                                       Context& context, const PlanOptions& options = {});
+  virtual ~Plan() = default;
+
+  // images: n x height x width x 3 bytes. embeddings: n x embedding_size() floats, or empty. head_output: n
+  // floats, or empty (must be empty without a head). n = 0 does nothing. Uses the Context given to compile(),
+  // which must outlive the plan; one call at a time. The result for an image does not depend on what else is
+  // in the batch nor on the number of threads (bitwise).
+  virtual void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
+                   std::span<float> head_output) = 0;
+
+  virtual std::int64_t embedding_size() const noexcept = 0;
+  virtual std::int64_t macs_per_image() const noexcept = 0;
+  virtual std::size_t memory_bytes() const noexcept = 0;  // packed weights and activations
+  virtual const std::vector<PlanStep>& steps() const noexcept = 0;
+};
+
+}  // namespace aikd::nn

@@ -1,0 +1,61 @@
+#include "tensor/buffer.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "tensor/error.h"
+
+namespace aikd {
+
+Buffer::Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device) {
+  require(device.type == Device::Type::kCpu, ErrorKind::kDevice, "Memory was asked for on ",
+          device.to_string(), ", but this version keeps tensors on the CPU.");
+  if (bytes == 0) return;
+  require(bytes <= SIZE_MAX - kAlignment, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes.");
+  data_ = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  require(data_ != nullptr, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes of memory.");
+}
+
+Buffer Buffer::borrow(const void* data, std::size_t bytes, std::shared_ptr<const void> owner) {
+  require(owner != nullptr, ErrorKind::kInternal, "Borrowed memory needs an owner that keeps it alive.");
+  Buffer buffer;
+  buffer.data_ = const_cast<void*>(data);  // never written: mutable_data() refuses
+  buffer.bytes_ = bytes;
+  buffer.owner_ = std::move(owner);
+  return buffer;
+}
+
+Buffer::~Buffer() {
+  release();
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      device_(other.device_),
+      owner_(std::move(other.owner_)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  if (this != &other) {
+    release();
+    data_ = std::exchange(other.data_, nullptr);
+    bytes_ = std::exchange(other.bytes_, 0);
+    device_ = other.device_;
+    owner_ = std::move(other.owner_);
+  }
+  return *this;
+}
+
+void* Buffer::mutable_data() {
+  require(!borrowed(), ErrorKind::kInternal,
+          "Write access was asked for to memory that is mapped read-only.");
+  return data_;
+}
+
+void Buffer::release() noexcept {
+  if (!borrowed()) std::free(data_);
+  data_ = nullptr;
+  owner_.reset();
+}
+
+}  // namespace aikd
