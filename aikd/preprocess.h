@@ -9,6 +9,7 @@
 
 #include "aikd/alignment.h"
 #include "io/image.h"
+#include "kernels/resize.h"
 #include "nn/plan.h"
 
 namespace aikd {
@@ -28,8 +29,10 @@ struct Preprocessing {
   friend bool operator==(const Preprocessing&, const Preprocessing&) = default;
 };
 
-// Pillow's antialiased bilinear resize, byte for byte (kernels/resize.h). The same size is a copy.
-io::Image resize(const io::Image& image, int width, int height);
+// Pillow's antialiased bilinear resize, byte for byte (kernels/resize.h, also for `order`). The same size is
+// a copy.
+io::Image resize(const io::Image& image, int width, int height,
+                 kernels::ResizeOrder order = kernels::ResizeOrder::kHorizontalFirst);
 
 // OpenCV's warpAffine (bilinear, border 0), byte for byte (kernels/warp_affine.h).
 io::Image warp_affine(const io::Image& image, const Affine& source_to_target, int width, int height);

@@ -45,14 +45,16 @@ struct DecodeOptions {
 struct DecodedImage {
   Image image;          // after orientation
   std::string format;   // "JPEG", "PNG", "BMP", "GIF", "PNM", "TGA", "PSD", "HDR"
-  std::string decoder;  // "libjpeg-turbo 2.1.5", "libpng 1.6.39", "stb_image 2.27": pixels may differ between
-                        // decoders
+  std::string decoder;  // "libjpeg-turbo 2.1.5", "libpng 1.6.39", "stb_image 2.27", "built-in PNM": pixels
+                        // may differ between decoders
   int exif_orientation = 1;  // as found in the file (1..8), whether applied or not
 };
 
 // Throw Error(kInput) with one sentence per way to be wrong: cannot be opened, empty, not an image this
 // program knows, too large (pixels, bytes, scans), truncated, corrupt. Grey, palette, alpha, 16-bit and CMYK
-// become RGB as Pillow's convert("RGB") does it. A truncated file is an error, never a half-grey picture.
+// become RGB as Pillow's convert("RGB") does it. A truncated file is an error, never a half-grey picture; so
+// is data damaged within (Pillow shows such JPEGs). Bytes behind the end and before a marker are tolerated,
+// as by Pillow. The words of these sentences are relied on (aikd/score_prepare.cpp).
 DecodedImage decode_image(std::span<const std::uint8_t> encoded, const DecodeOptions& options = {});
 DecodedImage read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 
