@@ -1,0 +1,12 @@
+// The instruction sets the CPU kernels are compiled for; included before Highway in every kernel file. SSSE3
+// adds nothing to SSE4; vectors of unknown size (SVE, RVV) cannot be kept in arrays of accumulators.
+#pragma once
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+
+// Loops over accumulators held in registers must be unrolled completely.
+#if defined(__clang__)
+#define AIKD_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define AIKD_UNROLL _Pragma("GCC unroll 32")
+#endif

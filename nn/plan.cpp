@@ -1,0 +1,203 @@
+#include "nn/plan.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "kernels/isa.h"
+#include "kernels/normalise.h"
+#include "nn/graph.h"
+#include "nn/plan_fuse.h"
+#include "nn/plan_kernels.h"
+#include "nn/plan_memory.h"
+
+namespace aikd::nn {
+namespace {
+
+struct CpuStep {
+  std::unique_ptr<PlanKernel> kernel;
+  std::size_t input = 0, output = 0;  // offsets into the arena, in floats
+  std::size_t residual = 0;
+  bool has_residual = false;
+};
+
+class CpuPlan final : public Plan {
+ public:
+  CpuPlan(const Module& backbone, const Module* head, const InputTable& input, Context& context,
+          const PlanOptions& options)
+      : context_(&context), input_(input), max_batch_(options.max_batch) {
+    GraphOps graph;
+    const Value x = graph.input({1, input.height, input.width, 3});
+    const Value embedding = backbone.forward(graph, x);
+    const Shape& shape = graph.node(embedding).shape;
+    require(shape.rank() == 2, ErrorKind::kModel,
+            "The backbone must end in an embedding [N, features], but it ends in the shape ", shape, ".");
+    embedding_size_ = shape[1];
+    std::vector<int> outputs{embedding.node};
+    if (head != nullptr) {
+      const Value score = head->forward(graph, embedding);
+      const Shape& score_shape = graph.node(score).shape;
+      require(score_shape == Shape{1, 1}, ErrorKind::kModel,
+              "The head must end in one number per image, [N, 1], but it ends in the shape ", score_shape,
+              ".");
+      outputs.push_back(score.node);
+    }
+    build(graph, x.node, outputs);
+  }
+
+  void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
+           std::span<float> head_output) override {
+    const std::int64_t image_bytes = std::int64_t{3} * input_.height * input_.width;
+    check_arguments(images.size(), n, image_bytes, embeddings.size(), head_output.size());
+    auto* arena = static_cast<float*>(arena_.mutable_data());
+    for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
+      const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
+      run_batch(images.data() + begin * image_bytes, count, arena);
+      if (!embeddings.empty())
+        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size_,
+                  embeddings.data() + begin * embedding_size_);
+      if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
+    }
+  }
+
+  std::int64_t embedding_size() const noexcept override { return embedding_size_; }
+  std::int64_t macs_per_image() const noexcept override {
+    std::int64_t sum = 0;
+    for (const PlanStep& step : described_) sum += step.macs;
+    return sum;
+  }
+  std::size_t memory_bytes() const noexcept override {
+    std::size_t sum = arena_.bytes() + workspace_bytes_;
+    for (const CpuStep& step : steps_) sum += step.kernel->parameter_bytes();
+    return sum;
+  }
+  const std::vector<PlanStep>& steps() const noexcept override { return described_; }
+
+ private:
+  void build(const GraphOps& graph, int input_node, const std::vector<int>& outputs) {
+    const std::vector<FusedOp> ops = fuse(graph, outputs);
+    const auto value_of = [&](int node) {
+      return PlanValue(graph.nodes()[static_cast<std::size_t>(node)].shape);
+    };
+    std::map<int, std::size_t> index;  // node -> its value's place in `lives`
+    std::vector<ValueLife> lives;
+    const auto define = [&](int node, int step) {
+      index[node] = lives.size();
+      lives.push_back({static_cast<std::size_t>(value_of(node).floats() * max_batch_), step, step, -1});
+    };
+    define(input_node, -1);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      const FusedOp& op = ops[i];
+      const auto step = static_cast<int>(i);
+      lives[index.at(op.input)].last = step;
+      if (op.residual >= 0) lives[index.at(op.residual)].last = step;
+      define(op.output, step);
+      steps_.push_back(
+          {make_plan_kernel(op, value_of(op.input), value_of(op.output)), 0, 0, 0, op.residual >= 0});
+      described_.push_back({steps_.back().kernel->name(), steps_.back().kernel->macs()});
+      workspace_bytes_ = std::max(workspace_bytes_, steps_.back().kernel->workspace_bytes(max_batch_));
+    }
+    for (const int output : outputs) lives[index.at(output)].last = static_cast<int>(ops.size());
+    for (std::size_t i = 0; i < ops.size(); ++i) reuse_place(ops[i], *steps_[i].kernel, index, lives);
+
+    const ArenaLayout layout = lay_out(lives);
+    arena_ = Buffer(layout.floats * sizeof(float), Device::cpu());
+    // Never read before it is written, but a lane of padding may be multiplied by a zero filter: no NaN may
+    // be there.
+    std::fill_n(static_cast<float*>(arena_.mutable_data()), layout.floats, 0.0F);
+    const auto place = [&](int node) { return layout.offsets[index.at(node)]; };
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      steps_[i].input = place(ops[i].input);
+      steps_[i].output = place(ops[i].output);
+      if (ops[i].residual >= 0) steps_[i].residual = place(ops[i].residual);
+    }
+    input_offset_ = place(input_node);
+    input_stride_ = value_of(input_node).stored_channels();
+    embedding_ = place(outputs[0]);
+    embedding_stride_ = value_of(outputs[0]).floats();
+    if (outputs.size() > 1) {
+      head_ = place(outputs[1]);
+      head_stride_ = value_of(outputs[1]).floats();
+      has_head_ = true;
+    }
+  }
+
+  // Lets an output take the place of a residual, or of an elementwise step's input, that dies at this step.
+  static void reuse_place(const FusedOp& op, const PlanKernel& kernel,
+                          const std::map<int, std::size_t>& index, std::vector<ValueLife>& lives) {
+    ValueLife& y = lives[index.at(op.output)];
+    const auto dies_here = [&](int node) {
+      const ValueLife& life = lives[index.at(node)];
+      return life.last == y.first && life.floats == y.floats;
+    };
+    if (op.residual >= 0 && op.residual != op.input && kernel.overwrites_residual() &&
+        dies_here(op.residual)) {
+      y.replaces = static_cast<int>(index.at(op.residual));
+    } else if (kernel.elementwise() && op.residual < 0 && dies_here(op.input)) {
+      y.replaces = static_cast<int>(index.at(op.input));
+    }
+  }
+
+  void check_arguments(std::size_t bytes, std::int64_t n, std::int64_t image_bytes, std::size_t embeddings,
+                       std::size_t head) const {
+    require(n >= 0, ErrorKind::kUsage, "Plan::run: the number of images must not be negative, got ", n, ".");
+    require(bytes == static_cast<std::size_t>(n * image_bytes), ErrorKind::kUsage, "Plan::run: ", n,
+            " images of ", input_.width, "x", input_.height, " pixels are ", n * image_bytes, " bytes, got ",
+            bytes, ".");
+    require(embeddings == 0 || embeddings == static_cast<std::size_t>(n * embedding_size_), ErrorKind::kUsage,
+            "Plan::run: ", n, " embeddings of ", embedding_size_, " numbers need room for ",
+            n * embedding_size_, ", got ", embeddings, ".");
+    require(head == 0 || has_head_, ErrorKind::kUsage,
+            "Plan::run: the head's output was asked for, but the plan was compiled without a head.");
+    require(head == 0 || head == static_cast<std::size_t>(n), ErrorKind::kUsage, "Plan::run: ", n,
+            " head outputs need room for ", n, ", got ", head, ".");
+  }
+
+  void run_batch(const std::uint8_t* images, std::int64_t n, float* arena) {
+    const kernels::Context ctx = context_->kernel_context(workspace_bytes_);
+    const kernels::NormaliseTable table{&input_.table[0][0],
+                                        {input_.source[0], input_.source[1], input_.source[2]}};
+    kernels::cpu::normalise(ctx, table, n * input_.height * input_.width, images, arena + input_offset_,
+                            input_stride_);
+    for (const CpuStep& step : steps_)
+      step.kernel->run(ctx, n, arena + step.input, step.has_residual ? arena + step.residual : nullptr,
+                       arena + step.output);
+  }
+
+  static void copy_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                        float* to) {
+    for (std::int64_t i = 0; i < rows; ++i) std::copy_n(from + i * stride, columns, to + i * columns);
+  }
+
+  Context* context_;
+  InputTable input_;
+  std::int64_t max_batch_;
+  std::vector<CpuStep> steps_;
+  std::vector<PlanStep> described_;
+  Buffer arena_;
+  std::size_t workspace_bytes_ = 0;
+  std::size_t input_offset_ = 0, embedding_ = 0, head_ = 0;
+  std::int64_t input_stride_ = 0, embedding_stride_ = 0, head_stride_ = 0, embedding_size_ = 0;
+  bool has_head_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Plan> Plan::compile(const Module& backbone, const Module* head, const InputTable& input,
+                                    Context& context, const PlanOptions& options) {
+  require(context.device() == Device::cpu(), ErrorKind::kDevice,
+          "This build compiles scoring plans for the CPU only; the context is on ",
+          context.device().to_string(), ".");
+  require(options.max_batch >= 1, ErrorKind::kUsage, "The plan's largest batch must be at least 1, got ",
+          options.max_batch, ".");
+  require(input.height >= 1 && input.width >= 1, ErrorKind::kUsage, "The plan's input of ", input.width, "x",
+          input.height, " pixels is empty.");
+  for (const int source : input.source)
+    require(source >= 0 && source <= 2, ErrorKind::kUsage, "The input table takes image channel ", source,
+            ", but an image has the channels 0, 1 and 2.");
+  const std::string problem = kernels::isa_problem();
+  require(problem.empty(), ErrorKind::kUsage, problem);
+  return std::make_unique<CpuPlan>(backbone, head, input, context, options);
+}
+
+}  // namespace aikd::nn
