@@ -10,6 +10,9 @@
 //   aikd.preprocess    JSON, aikd/preprocess.h
 //   aikd.score         "head" | "norm"       what the raw score is
 //   aikd.score_map     aikd/score_map.h
+//   aikd.batch_norm_eps  "1e-05"; MagFace's networks use 2e-05
+//   aikd.backbone_prefix, aikd.head_prefix   what stood before the PyTorch names
+//   aikd.untrained     "1" for seeded weights that nobody trained
 //   aikd.source, aikd.source_sha256, aikd.created_by   provenance
 #pragma once
 
