@@ -30,7 +30,7 @@ else
     echo "demo: making a demonstration model (seeded backbone, head fitted on synthetic faces) ..." >&2
     rm -rf "$out/fit"
     "$bin/aikd-synth" --out "$out/fit" --identities 60 --per-identity 6 --seed 1 --degrade random --aligned --size 112x112 >&2
-    "$bin/aikd-convert" init "$out/backbone.safetensors" --architecture iresnet18 --seed 1 --calibrate "$out/fit" --force >&2
+    "$bin/aikd-convert" init "$out/backbone.safetensors" --architecture iresnet18 --head none --seed 1 --calibrate "$out/fit" --force >&2
     "$bin/aikd-probe" -m "$out/backbone.safetensors" --images "$out/fit" --labels "$out/fit/labels.csv" \
       --column utility --out "$model.part" >&2
     mv "$model.part" "$model"
