@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "io/text.h"
 #include "kernels/warp_affine.h"
 #include "tensor/error.h"
 
@@ -124,6 +125,13 @@ nn::InputTable Preprocessing::table() const {
       table.table[c][byte] = (static_cast<float>(byte) / divide - mean[c]) / std[c];
   }
   return table;
+}
+
+kernels::ResizeOrder parse_resize_order(std::string_view name) {
+  if (name == "horizontal-first") return kernels::ResizeOrder::kHorizontalFirst;
+  if (name == "pillow13") return kernels::ResizeOrder::kPillow13;
+  fail(ErrorKind::kUsage, "The resize order ", io::in_quotes(name),
+       " is not known; expected horizontal-first or pillow13.");
 }
 
 io::Image resize(const io::Image& image, int width, int height, kernels::ResizeOrder order) {

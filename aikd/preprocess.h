@@ -29,6 +29,9 @@ struct Preprocessing {
   friend bool operator==(const Preprocessing&, const Preprocessing&) = default;
 };
 
+// "horizontal-first" or "pillow13"; Error(kUsage) for any other name.
+kernels::ResizeOrder parse_resize_order(std::string_view name);
+
 // Pillow's antialiased bilinear resize, byte for byte (kernels/resize.h, also for `order`). The same size is
 // a copy.
 io::Image resize(const io::Image& image, int width, int height,

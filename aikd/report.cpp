@@ -15,6 +15,7 @@ constexpr std::string_view kStyle = R"(
 body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid var(--line)}
 table{border-collapse:collapse}th,td{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th{white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(118px,1fr));gap:.8rem}
 figure{margin:0;font-size:.75rem}figure img,figure .none{width:112px;height:112px;display:block;background:#8882}
@@ -40,8 +41,10 @@ std::string facts_table(const ReportData& data) {
 }
 
 std::string histogram_svg(const ReportData& data) {
-  constexpr int kBins = 40, kWidth = 800, kHeight = 200, kBase = 170;
-  const Histogram h = histogram(data.scores, kBins);
+  constexpr int kWidth = 800, kHeight = 200, kBase = 170;
+  // The square-root rule, so that few images do not make a comb.
+  const int bins = std::clamp(static_cast<int>(std::sqrt(static_cast<double>(data.scores.size()))), 10, 40);
+  const Histogram h = histogram(data.scores, bins);
   const std::int64_t most = *std::max_element(h.counts.begin(), h.counts.end());
   const double step = static_cast<double>(kWidth) / static_cast<double>(h.counts.size());
   std::string out = concat("<svg viewBox=\"0 0 ", kWidth, " ", kHeight,

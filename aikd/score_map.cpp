@@ -102,4 +102,9 @@ std::string ScoreMap::to_string() const {
   return text;
 }
 
+std::string ScoreMap::describe() const {
+  if (kind_ != Kind::kPercentiles) return to_string();
+  return concat("percentile among reference scores from ", values_.front(), " to ", values_.back());
+}
+
 }  // namespace aikd

@@ -18,7 +18,8 @@ class ScoreMap {
       std::string_view text);  // Error(kModel) with a sentence; "" and "none" give no mapping
   bool defined() const noexcept { return kind_ != Kind::kNone; }
   double map(double raw) const noexcept;
-  std::string to_string() const;
+  std::string to_string() const;  // what parse() reads
+  std::string describe() const;   // for people: the 101 percentiles are told by their range
 
  private:
   enum class Kind { kNone, kLinear, kSigmoid, kPercentiles };

@@ -48,7 +48,7 @@ void align_or_resize(PreparedFace& face, const io::Image& image, const PrepareOp
     }
   }
   if (!points.has_value()) {
-    face.crop = resize(image, options.width, options.height);
+    face.crop = resize(image, options.width, options.height, options.resize_order);
   } else {
     try {
       face.crop = align_face(image, *points, options.width, options.height);

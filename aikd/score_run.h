@@ -23,6 +23,7 @@ struct PrepareOptions {
   const LandmarkFile* landmarks = nullptr;  // null: every image is resized
   bool resize_without_landmarks = false;    // an image without an entry is resized instead of failing
   int width = 112, height = 112;            // what the network takes
+  kernels::ResizeOrder resize_order = kernels::ResizeOrder::kHorizontalFirst;
 };
 
 struct PreparedFace {

@@ -59,9 +59,6 @@ Crop make_crop(const aikd::apps::InputFile& input, const aikd::PrepareOptions& p
   Crop crop{aikd::prepare_face(input.path, prepare), {}};
   if (!crop.face.row.ok()) return crop;
   try {
-    if (options.resize_order == "pillow13" && !crop.face.row.aligned)
-      crop.face.crop = aikd::resize(aikd::io::read_image(input.path, prepare.decode).image, prepare.width,
-                                    prepare.height, aikd::kernels::ResizeOrder::kPillow13);
     crop.encoded = options.format == "png" ? aikd::io::encode_png(crop.face.crop)
                                            : aikd::io::encode_jpeg(crop.face.crop, 95);
   } catch (const std::exception& error) {
@@ -255,6 +252,7 @@ int body(int argc, char** argv) {
   prepare.landmarks = o.landmarks.empty() ? nullptr : &landmarks;
   prepare.resize_without_landmarks = o.resize_without_landmarks;
   prepare.width = prepare.height = o.size;
+  prepare.resize_order = aikd::parse_resize_order(o.resize_order);
   aikd::apps::watch_stop_signals();
   return Run(o, prepare).run();
 }

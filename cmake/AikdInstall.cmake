@@ -14,5 +14,18 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/aikdConfig.cmake.in ${
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/aikdConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/aikdConfig.cmake ${PROJECT_BINARY_DIR}/aikdConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aikd)
+# Relative to the .pc file, so that `cmake --install --prefix ANYWHERE` works. Not so with absolute install folders.
+file(RELATIVE_PATH AIKD_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+set(AIKD_PC_REQUIRES "libhwy libzip yaml-cpp libcrypto")
+if(AIKD_LIBJPEG)
+  string(APPEND AIKD_PC_REQUIRES " libjpeg")
+endif()
+if(AIKD_LIBPNG)
+  string(APPEND AIKD_PC_REQUIRES " libpng")
+endif()
+set(AIKD_PC_LIBS "-pthread")
+if(AIKD_HAS_CUDA)
+  string(APPEND AIKD_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/aikd.pc.in ${PROJECT_BINARY_DIR}/aikd.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/aikd.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

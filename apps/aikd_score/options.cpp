@@ -147,6 +147,11 @@ class Parser {
     flag("--unaligned-ok", o_.unaligned_ok, "Resize images that have no landmarks instead of failing them",
          kGroup);
     flag("--exif,!--no-exif", o_.exif, "Honour EXIF orientation (--no-exif: as the original)", kGroup);
+    option("--resize-order", o_.resize_order,
+           "Without landmarks: horizontal-first gives the bytes of Pillow up to 12, pillow13 those of later "
+           "ones",
+           kGroup)
+        ->type_name("ORDER");
     option("--max-pixels", o_.max_pixels, "Largest width x height, checked before decoding", kGroup)
         ->type_name("N");
   }
@@ -293,6 +298,7 @@ std::string dump_config(const ScoreOptions& o) {
   text("embeddings", o.embeddings);
   text("landmarks", o.landmarks);
   flag("unaligned-ok", o.unaligned_ok);
+  text("resize-order", o.resize_order);
   flag("exif", o.exif);
   integer("max-pixels", o.max_pixels);
   integer("threads", o.threads);

@@ -35,6 +35,7 @@ struct ScoreOptions {
 
   std::string landmarks;
   bool unaligned_ok = false;
+  std::string resize_order = "horizontal-first";
   bool exif = true;
   std::int64_t max_pixels = 100'000'000;
 

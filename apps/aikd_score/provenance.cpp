@@ -78,6 +78,7 @@ Json describe_run(const Model& model, const ScoreMap& map, const ScoreOptions& o
   about["preprocess"] = Json::parse(model.preprocessing().to_json());
   Json& settings = json["settings"];
   settings["score-map"] = map.to_string();
+  settings["resize-order"] = options.resize_order;
   settings["exif"] = options.exif;
   settings["max-pixels"] = options.max_pixels;
   settings["landmarks-sha256"] =

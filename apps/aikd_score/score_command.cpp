@@ -79,7 +79,7 @@ std::string device_sentence(const Context& context) {
 std::string model_sentence(const Model& model, const ScoreMap& map) {
   return concat("model ", model.architecture(), ", family ", model.family(),
                 ", score = ", model.head() != nullptr ? "output of the head" : "norm of the embedding",
-                ", mapping ", io::escape_for_terminal(map.to_string(), 60), ", SHA-256 ", model.sha256());
+                ", mapping ", map.describe(), ", SHA-256 ", model.sha256());
 }
 
 std::string alignment_sentence(const ScoreOptions& options) {
@@ -92,6 +92,7 @@ PrepareOptions prepare_options(const ScoreOptions& options, const Model& model,
                                const LandmarkFile* landmarks) {
   PrepareOptions prepare;
   prepare.decode.limits.max_pixels = options.max_pixels;
+  prepare.resize_order = parse_resize_order(options.resize_order);
   prepare.decode.apply_exif_orientation = options.exif;
   prepare.landmarks = landmarks;
   prepare.resize_without_landmarks = options.unaligned_ok;
@@ -116,7 +117,7 @@ OutputSettings output_settings(const ScoreOptions& options, const Model& model, 
                     {"Family", concat(model.family(), ", ", model.architecture())},
                     {"Score", model.head() != nullptr ? "output of the quality head, higher is better"
                                                       : "norm of the embedding, higher is better"},
-                    {"Mapping to 0..100", map.to_string().substr(0, 200)},
+                    {"Mapping to 0..100", map.describe()},
                     {"Pre-processing", model.preprocessing().to_json()},
                     {"Alignment", alignment_sentence(options)},
                     {"EXIF orientation", options.exif ? "honoured" : "ignored"},
@@ -180,7 +181,9 @@ int score(const ScoreOptions& options, Console& console) {
   const std::unique_ptr<LandmarkFile> landmarks = read_landmarks(options);
   console.note(device_sentence(context));
   console.note(model_sentence(*model, map));
-  if (model->metadata().contains("aikd.untrained"))
+  if (model->metadata().contains("aikd.probe"))
+    console.note("This model's head was fitted on a frozen backbone by aikd-probe.");
+  else if (model->metadata().contains("aikd.untrained"))
     console.note("This model's weights are untrained: its scores say nothing about images.");
   Scorer scorer(model, context, {.max_batch = std::min(options.batch, 32)});
   if (options.verbose) print_plan(scorer.plan(), console);

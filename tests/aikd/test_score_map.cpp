@@ -38,6 +38,12 @@ TEST_CASE("sigmoid score mapping") {
   CHECK(map.map(-std::numeric_limits<double>::infinity()) == 0);
 }
 
+TEST_CASE("score mappings are told to people in short") {
+  CHECK(ScoreMap::parse("linear:0,1").describe() == "linear:0,1");
+  CHECK(ScoreMap::parse("none").describe() == "none");
+  CHECK(ScoreMap::parse(percentiles(2)).describe() == "percentile among reference scores from 0 to 200");
+}
+
 TEST_CASE("percentile score mapping") {
   const ScoreMap map = ScoreMap::parse(percentiles(2));
   CHECK(map.map(-1) == 0);

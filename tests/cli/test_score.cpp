@@ -316,3 +316,21 @@ TEST_CASE("score: EXIF orientation is honoured unless it is asked not to") {
   CHECK(as_stored[1][1] == upright[1][1]);
   CHECK(as_stored[1][5] == "130");
 }
+
+TEST_CASE("score: the resize order of newer Pillow versions can be asked for") {
+  const FaceFolder faces(1);
+  // Tall and noisy: here the two orders round some pixels differently.
+  io::Image tall(120, 700);
+  for (std::size_t i = 0; i < tall.pixels.size(); ++i)
+    tall.pixels[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
+  io::write_image(faces / "tall.png", tall);
+  const auto score_of = [&](const std::string& options) {
+    return csv(faces.score("tall.png " + options).out).at(1).at(1);
+  };
+  const std::string classic = score_of("");
+  CHECK(classic == score_of("--resize-order horizontal-first"));
+  CHECK(classic != score_of("--resize-order pillow13"));
+  const RunResult wrong = faces.score("tall.png --resize-order vertical");
+  CHECK(wrong.exit_code == 2);
+  CHECK(has(wrong.err, "resize order 'vertical' is not known; expected horizontal-first or pillow13"));
+}
