@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "aikd/score_percentiles.h"
 #include "tensor/error.h"
@@ -101,7 +102,7 @@ TEST_CASE("a report holds facts, histogram, percentiles, sheet and failures, esc
   CHECK(has(page, "It ends &lt;early&gt;."));
   CHECK(has(page, "4 failed"));
   CHECK(has(page, "3 more are not shown"));
-  CHECK(count(page, "<rect ") == 40);
+  CHECK(count(page, "<rect ") == 10);  // bars: the square root of the number of images, 10 to 40
   CHECK(has(page, "<td class=\"n\">50</td><td class=\"n\">0.5</td><td class=\"n\">50.0</td>"));
   // Offline: nothing is fetched and nothing runs.
   for (const char* word : {"http", "<script", "<link", "@import", "url("}) {
@@ -119,4 +120,14 @@ TEST_CASE("a report of a run without scores says so") {
   CHECK_FALSE(has(page, "<svg"));
   data.scores = {2, 1};
   CHECK_THROWS_WITH_AS(render_report(data), doctest::Contains("ascending"), Error);
+}
+
+TEST_CASE("the histogram has as many bars as the number of scores bears") {
+  for (const auto& [scores, bars] : {std::pair{3, 10}, {400, 20}, {5000, 40}}) {
+    ReportData data;
+    data.title = "t";
+    for (int i = 0; i < scores; ++i) data.scores.push_back(static_cast<float>(i));
+    CAPTURE(scores);
+    CHECK(count(render_report(data), "<rect ") == static_cast<std::size_t>(bars));
+  }
 }
