@@ -16,6 +16,8 @@ install(FILES ${PROJECT_BINARY_DIR}/aikdConfig.cmake ${PROJECT_BINARY_DIR}/aikdC
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aikd)
 # Relative to the .pc file, so that `cmake --install --prefix ANYWHERE` works. Not so with absolute install folders.
 file(RELATIVE_PATH AIKD_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+# Ours are static libraries over shared ones, so what they need is public: no `pkg-config --static`, which would also ask
+# for the static dependencies of those.
 set(AIKD_PC_REQUIRES "libhwy libzip yaml-cpp libcrypto")
 if(AIKD_LIBJPEG)
   string(APPEND AIKD_PC_REQUIRES " libjpeg")

@@ -6,18 +6,51 @@
 namespace aikd {
 namespace {
 
-double load(const Tensor& t, std::int64_t i) {
-  switch (t.dtype()) {
+double widen(double x) {
+  return x;
+}
+double widen(float x) {
+  return static_cast<double>(x);
+}
+double widen(Half x) {
+  return static_cast<double>(to_float(x));
+}
+double widen(BFloat16 x) {
+  return static_cast<double>(to_float(x));
+}
+
+// Through float for the 16-bit types: double to float to half may round twice; PyTorch does the same.
+void narrow(double x, double& out) {
+  out = x;
+}
+void narrow(double x, float& out) {
+  out = static_cast<float>(x);
+}
+void narrow(double x, Half& out) {
+  out = to_half(static_cast<float>(x));
+}
+void narrow(double x, BFloat16& out) {
+  out = to_bfloat16(static_cast<float>(x));
+}
+
+// Calls f with a value of the C++ type of a floating dtype.
+template <class F>
+void for_floating(DType dtype, F&& f) {
+  switch (dtype) {
     case DType::kF64:
-      return t.data<double>()[i];
+      f(double{});
+      return;
     case DType::kF32:
-      return static_cast<double>(t.data<float>()[i]);
+      f(float{});
+      return;
     case DType::kF16:
-      return static_cast<double>(to_float(t.data<Half>()[i]));
+      f(Half{});
+      return;
     case DType::kBF16:
-      return static_cast<double>(to_float(t.data<BFloat16>()[i]));
+      f(BFloat16{});
+      return;
     default:
-      fail(ErrorKind::kInternal, "Conversion from ", name_of(t.dtype()), " to another type is not defined.");
+      return;
   }
 }
 
@@ -75,27 +108,16 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
+  require(is_floating(dtype_) && is_floating(dtype), ErrorKind::kInternal, "Conversion from ",
+          name_of(dtype_), " to ", name_of(dtype), " is not defined.");
   Tensor t = empty(shape_, dtype, device());
-  for (std::int64_t i = 0; i < numel(); ++i) {
-    const double value = load(*this, i);
-    switch (dtype) {
-      case DType::kF64:
-        t.mutable_data<double>()[i] = value;
-        break;
-      case DType::kF32:
-        t.mutable_data<float>()[i] = static_cast<float>(value);
-        break;
-      case DType::kF16:
-        t.mutable_data<Half>()[i] = to_half(static_cast<float>(value));
-        break;
-      case DType::kBF16:
-        t.mutable_data<BFloat16>()[i] = to_bfloat16(static_cast<float>(value));
-        break;
-      default:
-        fail(ErrorKind::kInternal, "Conversion from ", name_of(dtype_), " to ", name_of(dtype),
-             " is not defined.");
-    }
-  }
+  for_floating(dtype_, [&](auto from) {
+    for_floating(dtype, [&](auto to) {
+      const auto* in = data<decltype(from)>();
+      auto* out = t.mutable_data<decltype(to)>();
+      for (std::int64_t i = 0; i < numel(); ++i) narrow(widen(in[i]), out[i]);
+    });
+  });
   return t;
 }
 
