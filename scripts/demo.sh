@@ -6,7 +6,7 @@
 # Results go to out/demo. Run again: what is there already is not made again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/build.sh release
+scripts/build.sh release programs
 bin=build/release/bin
 out=out/demo
 mkdir -p "$out"
