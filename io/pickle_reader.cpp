@@ -418,34 +418,30 @@ bool PickleReader::step_container(std::uint8_t opcode) {
   }
 }
 
+std::uint64_t PickleReader::take_memo_index() {
+  const std::string_view line = take_line();
+  std::uint64_t index = 0;
+  const char* end = line.data() + line.size();
+  const auto result = std::from_chars(line.data(), end, index);
+  if (result.ec != std::errc() || result.ptr != end)
+    refuse("has the memo index ", in_quotes(line), ", which is not a number");
+  return index;
+}
+
 bool PickleReader::step_object(std::uint8_t opcode) {
   switch (opcode) {
-    case 'g': {  // GET
-      const std::string_view line = take_line();
-      std::uint64_t index = 0;
-      const char* end = line.data() + line.size();
-      const auto result = std::from_chars(line.data(), end, index);
-      if (result.ec != std::errc() || result.ptr != end)
-        refuse("has the memo index ", in_quotes(line), ", which is not a number");
-      recall(index);
+    case 'g':  // GET
+      recall(take_memo_index());
       return true;
-    }
     case 'h':  // BINGET
       recall(take_integer(1));
       return true;
     case 'j':  // LONG_BINGET
       recall(take_integer(4));
       return true;
-    case 'p': {  // PUT
-      const std::string_view line = take_line();
-      std::uint64_t index = 0;
-      const char* end = line.data() + line.size();
-      const auto result = std::from_chars(line.data(), end, index);
-      if (result.ec != std::errc() || result.ptr != end)
-        refuse("has the memo index ", in_quotes(line), ", which is not a number");
-      memoize(index);
+    case 'p':  // PUT
+      memoize(take_memo_index());
       return true;
-    }
     case 'q':  // BINPUT
       memoize(take_integer(1));
       return true;

@@ -93,6 +93,7 @@ class PickleReader {
   std::span<const std::uint8_t> take(std::uint64_t count);
   std::uint64_t take_integer(std::size_t bytes);  // little-endian
   std::string_view take_line();
+  std::uint64_t take_memo_index();  // a decimal line, as GET and PUT have it
   std::string take_text(std::uint64_t length);
 
   PickleRef make(PickleValue value);
