@@ -27,7 +27,8 @@ double seconds_since(Clock::time_point start) {
 }
 
 struct Options {
-  std::string model;
+  std::string model, device = "cpu", precision = "fp32";
+  bool autotune = false;
   int batch = 1, threads = 0, repetitions = 10, warmup = 2;
   bool json = false, steps = false;
 };
@@ -35,8 +36,12 @@ struct Options {
 int bench(const Options& o) {
   const auto load_start = Clock::now();
   const std::shared_ptr<const aikd::Model> model = aikd::Model::load(o.model);
-  aikd::Context context(aikd::Device::cpu(), o.threads);
-  aikd::Scorer scorer(model, context, {.max_batch = o.batch});
+  aikd::Context context(aikd::Device::parse(o.device), o.threads);
+  const std::optional<aikd::nn::Precision> precision = aikd::nn::precision_from_name(o.precision);
+  aikd::require(precision.has_value(), aikd::ErrorKind::kUsage, "The precision '", o.precision,
+                "' is not known; expected fp32, tf32, fp16 or bf16.");
+  aikd::Scorer scorer(model, context,
+                      {.max_batch = o.batch, .precision = *precision, .autotune = o.autotune});
   const double load_s = seconds_since(load_start);
 
   const aikd::Preprocessing& p = model->preprocessing();
@@ -57,6 +62,8 @@ int bench(const Options& o) {
   if (o.json) {
     const nlohmann::json out = {{"version", aikd::kVersion},
                                 {"architecture", model->architecture()},
+                                {"device", context.device().to_string()},
+                                {"precision", o.precision},
                                 {"batch", o.batch},
                                 {"threads", context.threads()},
                                 {"ms_per_image", ms},
@@ -74,9 +81,10 @@ int bench(const Options& o) {
       std::printf("%12.3f MMAC  %s\n", static_cast<double>(step.macs) * 1e-6, step.name.c_str());
     }
   }
-  std::printf("%s, batch %d, %d threads: median %.2f ms per image (min %.2f), %.2f images/s, %.1f GFLOP/s\n",
-              model->architecture().c_str(), o.batch, context.threads(), median, minimum, 1e3 / median,
-              gflops);
+  std::printf(
+      "%s, %s, %s, batch %d, %d threads: median %.4g ms per image (min %.4g), %.2f images/s, %.1f GFLOP/s\n",
+      model->architecture().c_str(), context.device().to_string().c_str(), o.precision.c_str(), o.batch,
+      context.threads(), median, minimum, 1e3 / median, gflops);
   std::printf("loaded and compiled in %.2f s; plan holds %.1f MiB\n", load_s,
               static_cast<double>(scorer.plan().memory_bytes()) / (1024.0 * 1024.0));
   return 0;
@@ -91,6 +99,9 @@ int main(int argc, char** argv) {
                  "aikd-bench");
     app.set_version_flag("--version", aikd::apps::version_line("aikd-bench"));
     app.add_option("-m,--model", o.model, "Model file (.safetensors)")->required();
+    app.add_option("--device", o.device, "auto, cpu or cuda:N")->capture_default_str();
+    app.add_option("--precision", o.precision, "fp32, or on CUDA tf32, fp16, bf16")->capture_default_str();
+    app.add_flag("--autotune", o.autotune, "On CUDA: time cuDNN's engines for every layer first");
     app.add_option("-b,--batch", o.batch, "Images per run")
         ->check(CLI::Range(1, 4096))
         ->capture_default_str();

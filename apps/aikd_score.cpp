@@ -26,7 +26,8 @@ void print_build_info() {
             << " (usable here: " << isas
             << ")\nJPEG decoder:     " << io::decode_image(io::encode_jpeg(pixel, 90)).decoder
             << "\nPNG decoder:      " << io::decode_image(io::encode_png(pixel)).decoder
-            << "\nCUDA in build:    " << (kHasCuda ? "yes" : "no") << "\nCUDA devices:     "
+            << "\nCUDA in build:    " << (kHasCuda ? "yes" : "no")
+            << "\nCUDA versions:    " << cuda::runtime_description() << "\nCUDA devices:     "
             << (devices.empty() ? concat("none (", why_no_cuda, ")") : std::to_string(devices.size()))
             << '\n';
 }

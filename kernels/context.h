@@ -22,11 +22,22 @@ class Executor {
                    void* argument) = 0;
 };
 
+namespace cuda {
+class Libraries;  // kernels/cuda/libraries.h
+}
+
 struct Context {
   Executor* executor = nullptr;  // null: everything on the calling thread
-  void* workspace = nullptr;     // 64-byte aligned scratch, contents undefined between calls
+  void* workspace = nullptr;  // aligned scratch (CPU: 64 bytes, CUDA: 256), contents undefined between calls
   std::size_t workspace_bytes = 0;
-  void* stream = nullptr;  // CUDA only: a cudaStream_t
+
+  // CUDA only.
+  void* stream = nullptr;                // a cudaStream_t; every launch is ordered on it
+  cuda::Libraries* libraries = nullptr;  // cuDNN and cuBLASLt handles; null: hand-written kernels only
+  // What to do when a launch fails: `what` names the kernel, `reason` is the runtime's sentence. Kernels
+  // throw nothing of their own; whoever made the context decides (aikd::Context throws Error(kDevice)). Null:
+  // the process is aborted.
+  void (*on_error)(const char* what, const char* reason) = nullptr;
 
   int threads() const noexcept { return executor == nullptr ? 1 : executor->threads(); }
 };

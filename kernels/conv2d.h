@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernels/context.h"
+#include "kernels/storage.h"
 
 namespace aikd::kernels {
 
@@ -35,4 +36,42 @@ void conv2d(const Context& ctx, const Conv2dDims& dims, const float* x, const fl
             const float* bias, float* y);
 
 }  // namespace cpu
+
+// Hand-written kernels. Activations x, y, dx, dy and the filter [k,r,s,c] share one storage; pointers are
+// device pointers, need no alignment, and do not overlap unless said. Extents as above; n may be 0. n*p*q,
+// n*h*w and k*r*s*c are below 2^31.
+//
+// 16-bit storages (fp32: with `tf32`) run on tensor cores where the card has them, the summed-over channels
+// are a multiple of 16 bytes and x (dy) and weight are 16-byte aligned; everything else in fp32
+// multiply-adds. Padding is read as zero: a NaN or infinity in x reaches those outputs alone that see it.
+namespace cuda {
+
+struct FusedEpilogue;  // kernels/epilogue.h
+
+// Assigns y [n,p,q,k] = epilogue(sum), and epilogue.y2. y may be epilogue.residual. Exact fp32: each output
+// is one chain of fmaf in the order r, s, c; for every storage an image gives the same bits in any batch.
+void conv2d(const Context& ctx, Storage storage, const Conv2dDims& dims, const void* x, const void* weight,
+            const FusedEpilogue& epilogue, void* y, bool tf32 = false);
+
+// Assigns dx [n,h,w,c]:
+//
+//   dx[n,h,w,c] = sum_{r,s,k} dy[n, (h + pad - r) / stride, (w + pad - s) / stride, k] weight[k,r,s,c]
+//
+// over the taps for which both quotients are whole and inside. Work: as the forward pass, for any stride.
+// ctx.workspace: the filter with k and c exchanged.
+std::size_t conv2d_data_gradient_workspace_bytes(Storage storage, const Conv2dDims& dims);
+void conv2d_data_gradient(const Context& ctx, Storage storage, const Conv2dDims& dims, const void* dy,
+                          const void* weight, void* dx);
+
+// Assigns dweight [k,r,s,c], fp32 for every storage:
+//
+//   dweight[k,r,s,c] = sum_{n,p,q} dy[n,p,q,k] x[n, p*stride - pad + r, q*stride - pad + s, c]
+//
+// The pixels n p q are cut into runs by the shape alone (n included), summed each by itself and added in
+// order. ctx.workspace: the runs' sums; 0 bytes where there is one run.
+std::size_t conv2d_filter_gradient_workspace_bytes(const Conv2dDims& dims);
+void conv2d_filter_gradient(const Context& ctx, Storage storage, const Conv2dDims& dims, const void* x,
+                            const void* dy, float* dweight);
+
+}  // namespace cuda
 }  // namespace aikd::kernels

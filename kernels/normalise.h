@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/context.h"
+#include "kernels/storage.h"
 
 namespace aikd::kernels {
 
@@ -21,4 +22,14 @@ void normalise(const Context& ctx, const NormaliseTable& table, std::int64_t pix
                float* y, std::int64_t y_pixel);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, on device pointers (table.values too), which need no alignment: 16-byte stores where y is a
+// multiple of 16, whatever y_pixel. y_pixel < 2^31. fp32: equal to the table bit for bit; 16 bits: its values
+// rounded once. 3 bytes in, y_pixel bytes_of(storage) out per pixel; the convolution likes y_pixel of 4 or 8.
+void normalise(const Context& ctx, Storage storage, const NormaliseTable& table, std::int64_t pixels,
+               const std::uint8_t* x, std::int64_t y_pixel, void* y);
+
+}  // namespace cuda
 }  // namespace aikd::kernels

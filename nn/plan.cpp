@@ -6,10 +6,13 @@
 
 #include "kernels/isa.h"
 #include "kernels/normalise.h"
+#include "nn/cuda/cuda_plan.h"
 #include "nn/graph.h"
 #include "nn/plan_fuse.h"
 #include "nn/plan_kernels.h"
 #include "nn/plan_memory.h"
+#include "nn/plan_network.h"
+#include "tensor/config.h"
 
 namespace aikd::nn {
 namespace {
@@ -25,42 +28,29 @@ class CpuPlan final : public Plan {
  public:
   CpuPlan(const Module& backbone, const Module* head, const InputTable& input, Context& context,
           const PlanOptions& options)
-      : context_(&context), input_(input), max_batch_(options.max_batch) {
-    GraphOps graph;
-    const Value x = graph.input({1, input.height, input.width, 3});
-    const Value embedding = backbone.forward(graph, x);
-    const Shape& shape = graph.node(embedding).shape;
-    require(shape.rank() == 2, ErrorKind::kModel,
-            "The backbone must end in an embedding [N, features], but it ends in the shape ", shape, ".");
-    embedding_size_ = shape[1];
-    std::vector<int> outputs{embedding.node};
-    if (head != nullptr) {
-      const Value score = head->forward(graph, embedding);
-      const Shape& score_shape = graph.node(score).shape;
-      require(score_shape == Shape{1, 1}, ErrorKind::kModel,
-              "The head must end in one number per image, [N, 1], but it ends in the shape ", score_shape,
-              ".");
-      outputs.push_back(score.node);
-    }
-    build(graph, x.node, outputs);
+      : context_(&context),
+        input_(input),
+        max_batch_(options.max_batch),
+        network_(record_network(backbone, head, input)) {
+    build(network_.graph, network_.input, network_.outputs);
   }
 
   void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
            std::span<float> head_output) override {
     const std::int64_t image_bytes = std::int64_t{3} * input_.height * input_.width;
-    check_arguments(images.size(), n, image_bytes, embeddings.size(), head_output.size());
+    check_plan_call(network_, input_, {images.size(), n, embeddings.size(), head_output.size()});
     auto* arena = static_cast<float*>(arena_.mutable_data());
     for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
       const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
       run_batch(images.data() + begin * image_bytes, count, arena);
       if (!embeddings.empty())
-        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size_,
-                  embeddings.data() + begin * embedding_size_);
+        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size(),
+                  embeddings.data() + begin * embedding_size());
       if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
     }
   }
 
-  std::int64_t embedding_size() const noexcept override { return embedding_size_; }
+  std::int64_t embedding_size() const noexcept override { return network_.embedding_size; }
   std::int64_t macs_per_image() const noexcept override {
     std::int64_t sum = 0;
     for (const PlanStep& step : described_) sum += step.macs;
@@ -118,7 +108,6 @@ class CpuPlan final : public Plan {
     if (outputs.size() > 1) {
       head_ = place(outputs[1]);
       head_stride_ = value_of(outputs[1]).floats();
-      has_head_ = true;
     }
   }
 
@@ -136,21 +125,6 @@ class CpuPlan final : public Plan {
     } else if (kernel.elementwise() && op.residual < 0 && dies_here(op.input)) {
       y.replaces = static_cast<int>(index.at(op.input));
     }
-  }
-
-  void check_arguments(std::size_t bytes, std::int64_t n, std::int64_t image_bytes, std::size_t embeddings,
-                       std::size_t head) const {
-    require(n >= 0, ErrorKind::kUsage, "Plan::run: the number of images must not be negative, got ", n, ".");
-    require(bytes == static_cast<std::size_t>(n * image_bytes), ErrorKind::kUsage, "Plan::run: ", n,
-            " images of ", input_.width, "x", input_.height, " pixels are ", n * image_bytes, " bytes, got ",
-            bytes, ".");
-    require(embeddings == 0 || embeddings == static_cast<std::size_t>(n * embedding_size_), ErrorKind::kUsage,
-            "Plan::run: ", n, " embeddings of ", embedding_size_, " numbers need room for ",
-            n * embedding_size_, ", got ", embeddings, ".");
-    require(head == 0 || has_head_, ErrorKind::kUsage,
-            "Plan::run: the head's output was asked for, but the plan was compiled without a head.");
-    require(head == 0 || head == static_cast<std::size_t>(n), ErrorKind::kUsage, "Plan::run: ", n,
-            " head outputs need room for ", n, ", got ", head, ".");
   }
 
   void run_batch(const std::uint8_t* images, std::int64_t n, float* arena) {
@@ -172,32 +146,52 @@ class CpuPlan final : public Plan {
   Context* context_;
   InputTable input_;
   std::int64_t max_batch_;
+  PlanNetwork network_;
   std::vector<CpuStep> steps_;
   std::vector<PlanStep> described_;
   Buffer arena_;
   std::size_t workspace_bytes_ = 0;
   std::size_t input_offset_ = 0, embedding_ = 0, head_ = 0;
-  std::int64_t input_stride_ = 0, embedding_stride_ = 0, head_stride_ = 0, embedding_size_ = 0;
-  bool has_head_ = false;
+  std::int64_t input_stride_ = 0, embedding_stride_ = 0, head_stride_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Plan> Plan::compile(const Module& backbone, const Module* head, const InputTable& input,
                                     Context& context, const PlanOptions& options) {
-  require(context.device() == Device::cpu(), ErrorKind::kDevice,
-          "This build compiles scoring plans for the CPU only; the context is on ",
-          context.device().to_string(), ".");
-  require(options.max_batch >= 1, ErrorKind::kUsage, "The plan's largest batch must be at least 1, got ",
-          options.max_batch, ".");
-  require(input.height >= 1 && input.width >= 1, ErrorKind::kUsage, "The plan's input of ", input.width, "x",
-          input.height, " pixels is empty.");
-  for (const int source : input.source)
-    require(source >= 0 && source <= 2, ErrorKind::kUsage, "The input table takes image channel ", source,
-            ", but an image has the channels 0, 1 and 2.");
+  check_plan_options(input, options);
+  if (context.device().type == Device::Type::kCuda) {
+    if constexpr (kHasCuda) return compile_cuda_plan(backbone, head, input, context, options);
+    fail(ErrorKind::kInternal, "A build without CUDA was given a context on ", context.device().to_string(),
+         ".");
+  }
+  require(options.precision == Precision::kFp32, ErrorKind::kUsage, "The precision ",
+          name_of(options.precision),
+          " was asked for, but on the CPU scores are computed in fp32 only; use --precision fp32 or a CUDA "
+          "device.");
   const std::string problem = kernels::isa_problem();
   require(problem.empty(), ErrorKind::kUsage, problem);
   return std::make_unique<CpuPlan>(backbone, head, input, context, options);
+}
+
+const char* name_of(Precision precision) noexcept {
+  switch (precision) {
+    case Precision::kTf32:
+      return "tf32";
+    case Precision::kFp16:
+      return "fp16";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kFp32:
+      break;
+  }
+  return "fp32";
+}
+
+std::optional<Precision> precision_from_name(std::string_view name) noexcept {
+  for (const Precision p : {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16})
+    if (name == name_of(p)) return p;
+  return std::nullopt;
 }
 
 }  // namespace aikd::nn

@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nn/module.h"
@@ -25,8 +27,20 @@ struct InputTable {
   float table[3][256] = {};
 };
 
+// What a plan computes in. fp32 is exact (every multiply-add in fp32). The others run on CUDA only: tf32
+// rounds the inputs of convolutions and linear layers to 10 mantissa bits and keeps everything else in fp32;
+// fp16 and bf16 also store activations and filters in 16 bits. Sums are fp32 always; the head and the
+// embedding are fp32 always.
+enum class Precision : std::uint8_t { kFp32, kTf32, kFp16, kBf16 };
+const char* name_of(Precision precision) noexcept;  // "fp32", ...
+std::optional<Precision> precision_from_name(std::string_view name) noexcept;
+
 struct PlanOptions {
   int max_batch = 8;  // larger batches are run in pieces
+  Precision precision = Precision::kFp32;
+  // CUDA only:
+  bool autotune = false;  // time cuDNN's engines for every convolution instead of trusting its heuristics
+  bool graph = true;      // record each batch size once and replay it with one launch
 };
 
 struct PlanStep {         // for --verbose, benchmarks and tests: what the compiler decided
@@ -45,7 +59,8 @@ class Plan {
   // images: n x height x width x 3 bytes. embeddings: n x embedding_size() floats, or empty. head_output: n
   // floats, or empty (must be empty without a head). n = 0 does nothing. Uses the Context given to compile(),
   // which must outlive the plan; one call at a time. The result for an image does not depend on what else is
-  // in the batch nor on the number of threads (bitwise).
+  // in the batch nor on the number of threads (bitwise). On the CPU it does not depend on n either; on CUDA
+  // the last digits may, because cuDNN chooses an engine for each size that a batch is rounded up to.
   virtual void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
                    std::span<float> head_output) = 0;
 

@@ -1,19 +1,29 @@
 #include "tensor/buffer.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
+#include "tensor/cuda_runtime.h"
 #include "tensor/error.h"
 
 namespace aikd {
 
 Buffer::Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device) {
-  require(device.type == Device::Type::kCpu, ErrorKind::kDevice, "Memory was asked for on ",
-          device.to_string(), ", but this version keeps tensors on the CPU.");
+  if (device.type == Device::Type::kCuda) {
+    data_ = cuda::allocate(bytes, device.index, nullptr);
+    return;
+  }
   if (bytes == 0) return;
   require(bytes <= SIZE_MAX - kAlignment, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes.");
   data_ = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   require(data_ != nullptr, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes of memory.");
+}
+
+Buffer::Buffer(std::size_t bytes, const cuda::Stream& stream)
+    : bytes_(bytes), device_(Device::cuda(stream.device())), stream_(stream.handle()) {
+  require(stream_ != nullptr, ErrorKind::kInternal, "Memory was asked for on a CUDA stream that is null.");
+  data_ = cuda::allocate(bytes, device_.index, stream_);
 }
 
 Buffer Buffer::borrow(const void* data, std::size_t bytes, std::shared_ptr<const void> owner) {
@@ -33,6 +43,7 @@ Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
       device_(other.device_),
+      stream_(std::exchange(other.stream_, nullptr)),
       owner_(std::move(other.owner_)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
@@ -41,6 +52,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
     data_ = std::exchange(other.data_, nullptr);
     bytes_ = std::exchange(other.bytes_, 0);
     device_ = other.device_;
+    stream_ = std::exchange(other.stream_, nullptr);
     owner_ = std::move(other.owner_);
   }
   return *this;
@@ -53,9 +65,14 @@ void* Buffer::mutable_data() {
 }
 
 void Buffer::release() noexcept {
-  if (!borrowed()) std::free(data_);
+  if (borrowed()) {
+    owner_.reset();
+  } else if (device_.type == Device::Type::kCuda) {
+    cuda::release(data_, device_.index, stream_);
+  } else {
+    std::free(data_);
+  }
   data_ = nullptr;
-  owner_.reset();
 }
 
 }  // namespace aikd

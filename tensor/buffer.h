@@ -1,4 +1,17 @@
 // One block of memory on one device. Move-only owner, shared by tensors through a shared_ptr.
+//
+// On a CUDA device memory comes from a cache (tensor/cuda_runtime.h), in two kinds:
+//
+//   Buffer(bytes, device)   for what lives long and is used by any stream: weights, arenas. Given out again
+//   only after
+//                           the whole device has finished, so it may be let go at any time.
+//   Buffer(bytes, stream)   for what comes and goes within the work of one stream. Letting go costs nothing
+//   and waits
+//                           for nothing: the next owner's work on the stream comes after this one's. Whoever
+//                           uses it on another stream makes `stream` wait for that (cuda::Event) before
+//                           letting go.
+//
+// A buffer may outlive its stream: then it is treated as the first kind.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +21,20 @@
 
 namespace aikd {
 
+namespace cuda {
+class Stream;
+}
+
 class Buffer {
  public:
   static constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
+  static constexpr std::size_t kCudaAlignment = 256;
 
   Buffer() = default;
   // Uninitialised memory; throws Error(kDevice) when it cannot be had.
   Buffer(std::size_t bytes, Device device);
-  // Memory that somebody else owns (a mapped file): read-only, kept alive by `owner`.
+  Buffer(std::size_t bytes, const cuda::Stream& stream);
+  // Host memory that somebody else owns (a mapped file): read-only, kept alive by `owner`.
   static Buffer borrow(const void* data, std::size_t bytes, std::shared_ptr<const void> owner);
 
   ~Buffer();
@@ -36,6 +55,7 @@ class Buffer {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   Device device_;
+  void* stream_ = nullptr;  // the second kind: the stream's handle, never used but as a name
   std::shared_ptr<const void> owner_;
 };
 

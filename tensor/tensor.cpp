@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "tensor/cuda_runtime.h"
 
 namespace aikd {
 namespace {
@@ -54,19 +57,55 @@ void for_floating(DType dtype, F&& f) {
   }
 }
 
+// A copy that is complete on return, within the host, within a device, or between a device and the host.
+void copy_now(const Tensor& from, Tensor& to) {
+  if (from.bytes() == 0) return;
+  const bool from_device = from.device().type == Device::Type::kCuda;
+  if (!from_device && to.device().type == Device::Type::kCpu) {
+    std::memcpy(to.mutable_raw(), from.raw(), from.bytes());
+    return;
+  }
+  const int device = from_device ? from.device().index : to.device().index;
+  if (from_device) cuda::wait_for_device(device);  // whichever stream it is written on
+  const cuda::Stream stream(device);
+  copy_values(from, to, stream);
+  stream.synchronize();
+}
+
 }  // namespace
 
-Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+Tensor Tensor::on(Buffer buffer, const Shape& shape, DType dtype) {
   Tensor t;
-  t.buffer_ = std::make_shared<Buffer>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device);
+  t.buffer_ = std::make_shared<Buffer>(std::move(buffer));
   t.shape_ = shape;
   t.dtype_ = dtype;
   return t;
 }
 
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  return on(Buffer(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device), shape, dtype);
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, const cuda::Stream& stream) {
+  return on(Buffer(static_cast<std::size_t>(shape.numel()) * size_of(dtype), stream), shape, dtype);
+}
+
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  if (t.bytes() != 0) std::memset(t.mutable_raw(), 0, t.bytes());
+  if (t.bytes() == 0) return t;
+  if (device.type == Device::Type::kCuda) {
+    const cuda::Stream stream(device.index);
+    cuda::fill_bytes(t.mutable_raw(), 0, t.bytes(), stream);
+    stream.synchronize();
+  } else {
+    std::memset(t.mutable_raw(), 0, t.bytes());
+  }
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, const cuda::Stream& stream) {
+  Tensor t = empty(shape, dtype, stream);
+  cuda::fill_bytes(t.mutable_raw(), 0, t.bytes(), stream);
   return t;
 }
 
@@ -79,12 +118,8 @@ Tensor Tensor::full(const Shape& shape, float value) {
 Tensor Tensor::borrow(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner) {
   require(reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0, ErrorKind::kInternal,
           "A tensor's memory is not aligned for ", name_of(dtype), ".");
-  Tensor t;
-  t.buffer_ = std::make_shared<Buffer>(
-      Buffer::borrow(data, static_cast<std::size_t>(shape.numel()) * size_of(dtype), std::move(owner)));
-  t.shape_ = shape;
-  t.dtype_ = dtype;
-  return t;
+  return on(Buffer::borrow(data, static_cast<std::size_t>(shape.numel()) * size_of(dtype), std::move(owner)),
+            shape, dtype);
 }
 
 void* Tensor::mutable_raw() {
@@ -102,7 +137,7 @@ Tensor Tensor::reshape(const Shape& shape) const {
 Tensor Tensor::clone() const {
   if (!defined()) return {};
   Tensor t = empty(shape_, dtype_, device());
-  if (bytes() != 0) std::memcpy(t.mutable_raw(), raw(), bytes());
+  copy_now(*this, t);
   return t;
 }
 
@@ -122,9 +157,32 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 Tensor Tensor::to(Device device) const {
-  if (device == this->device()) return *this;
-  fail(ErrorKind::kDevice, "A tensor cannot be copied to ", device.to_string(),
-       ": this version keeps tensors on the CPU.");
+  if (!defined() || device == this->device()) return *this;
+  if (this->device().type == Device::Type::kCuda && device.type == Device::Type::kCuda)
+    return to(Device::cpu()).to(device);
+  Tensor t = empty(shape_, dtype_, device);
+  copy_now(*this, t);
+  return t;
+}
+
+void copy_values(const Tensor& from, Tensor& to, const cuda::Stream& stream) {
+  require(from.defined() && to.defined(), ErrorKind::kInternal,
+          "Values were to be copied from or to an undefined tensor.");
+  require(from.shape() == to.shape() && from.dtype() == to.dtype(), ErrorKind::kInternal, "A tensor of ",
+          name_of(from.dtype()), ' ', from.shape(), " cannot be copied into one of ", name_of(to.dtype()),
+          ' ', to.shape(), ".");
+  const Device cpu = Device::cpu(), here = Device::cuda(stream.device());
+  const bool from_here = from.device() == here, to_here = to.device() == here;
+  require((from_here || from.device() == cpu) && (to_here || to.device() == cpu) && (from_here || to_here),
+          ErrorKind::kInternal, "A stream of ", here.to_string(), " cannot copy from ",
+          from.device().to_string(), " to ", to.device().to_string(), ".");
+  void* const target = to.mutable_raw();
+  if (from_here && to_here)
+    cuda::copy_on_device(target, from.raw(), from.bytes(), stream);
+  else if (to_here)
+    cuda::copy_to_device(target, from.raw(), from.bytes(), stream);
+  else
+    cuda::copy_to_host(target, from.raw(), from.bytes(), stream);
 }
 
 void Tensor::check_access(DType asked) const {

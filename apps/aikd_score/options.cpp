@@ -11,6 +11,7 @@
 #include "io/config.h"
 #include "io/table.h"
 #include "io/text.h"
+#include "nn/plan.h"
 #include "tensor/error.h"
 
 namespace aikd::apps {
@@ -160,8 +161,15 @@ class Parser {
     constexpr const char* kGroup = "Running";
     option("-t,--threads", o_.threads, "Threads; 0: all processors this process may use", kGroup)
         ->type_name("N");
-    option("-b,--batch", o_.batch, "Images per call of the network", kGroup)->type_name("N");
-    option("--device", o_.device, "auto, cpu or cuda:N", kGroup)->type_name("DEVICE");
+    option("-b,--batch", o_.batch, "Images per call of the network; else 8 on the CPU, 172 on CUDA", kGroup)
+        ->type_name("N");
+    option("--device", o_.device, "auto (the first CUDA device, else the CPU), cpu or cuda:N", kGroup)
+        ->type_name("DEVICE");
+    option("--precision", o_.precision,
+           "fp32 (exact), or on CUDA tf32, fp16, bf16: tensor cores, fewer digits (the head stays fp32)",
+           kGroup)
+        ->type_name("P");
+    flag("--autotune", o_.autotune, "On CUDA: time cuDNN's engines for every layer at the start", kGroup);
     app_.add_flag_function(
             "--progress,!--no-progress", [this](std::int64_t count) { o_.progress = count > 0; },
             "Progress bar on stderr; else only on a terminal")
@@ -190,13 +198,14 @@ void check_number_options(const ScoreOptions& o) {
             value, ".");
   };
   at_least("--threads", o.threads, 0);
-  at_least("--batch", o.batch, 1);
+  at_least("--batch", o.batch.value_or(1), 1);
   at_least("--max-pixels", o.max_pixels, 1);
   at_least("--report-images", o.report_images, 0);
   at_least("--top", o.top.value_or(1), 1);
   at_least("--top-per-folder", o.top_per_folder.value_or(1), 1);
-  require(o.threads <= 4096 && o.batch <= 4096, ErrorKind::kUsage,
-          "The options --threads and --batch must be at most 4096; got ", o.threads, " and ", o.batch, ".");
+  require(o.threads <= 4096 && o.batch.value_or(1) <= 4096, ErrorKind::kUsage,
+          "The options --threads and --batch must be at most 4096; got ", o.threads, " and ",
+          o.batch.value_or(1), ".");
   require(!std::isnan(o.min_score.value_or(0)) && !std::isnan(o.below.value_or(0)), ErrorKind::kUsage,
           "The options --min-score and --below need a number; got nan.");
   double number = 0;
@@ -208,6 +217,8 @@ void check_number_options(const ScoreOptions& o) {
 void check_combinations(const ScoreOptions& o) {
   require(o.format.empty() || row_format_from_name(o.format).has_value(), ErrorKind::kUsage, "The format ",
           io::in_quotes(o.format), " is not known; expected csv, tsv, jsonl, plain, bare or pickle.");
+  require(nn::precision_from_name(o.precision).has_value(), ErrorKind::kUsage, "The precision ",
+          io::in_quotes(o.precision), " is not known; expected fp32, tf32, fp16 or bf16.");
   require(o.sort.empty() || o.sort == "score" || o.sort == "path" || o.sort == "none", ErrorKind::kUsage,
           "The option --sort must be score, path or none; got ", io::in_quotes(o.sort), ".");
   try {
@@ -304,6 +315,8 @@ std::string dump_config(const ScoreOptions& o) {
   integer("threads", o.threads);
   integer("batch", o.batch);
   text("device", o.device);
+  text("precision", o.precision);
+  flag("autotune", o.autotune);
   if (o.progress) flag("progress", *o.progress);
   flag("quiet", o.quiet);
   flag("verbose", o.verbose);

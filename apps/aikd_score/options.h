@@ -40,8 +40,10 @@ struct ScoreOptions {
   std::int64_t max_pixels = 100'000'000;
 
   int threads = 0;
-  int batch = 8;
+  std::optional<int> batch;  // else by the device
   std::string device = "auto";
+  std::string precision = "fp32";
+  bool autotune = false;
 
   std::optional<bool> progress;
   bool quiet = false, verbose = false;

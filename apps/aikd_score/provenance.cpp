@@ -37,7 +37,8 @@ void check_same_run(const ScoreOptions& options, const Json& run) {
           " was made with another model (SHA-256 ", sha(before), ", now ", sha(run),
           "); one table holds the scores of one model.");
   for (const auto& [key, value] : run["settings"].items()) {
-    const Json other = before["settings"].contains(key) ? before["settings"][key] : Json();
+    const Json unsaid = key == "precision" ? Json("fp32") : Json();  // tables of version 0.1.0
+    const Json other = before["settings"].contains(key) ? before["settings"][key] : unsaid;
     require(other == value, ErrorKind::kUsage, "The table ", io::in_quotes(options.output, 1000),
             " was made with another setting: ", key, " was ", other.dump(), " and is now ", value.dump(),
             ".");
@@ -85,6 +86,7 @@ Json describe_run(const Model& model, const ScoreMap& map, const ScoreOptions& o
       options.landmarks.empty() ? Json() : Json(io::sha256_file(options.landmarks));
   settings["unaligned-ok"] = options.unaligned_ok;
   settings["missing"] = options.missing;
+  settings["precision"] = options.precision;
   return json;
 }
 

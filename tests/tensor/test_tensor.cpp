@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/cuda_runtime.h"
 #include "tensor/tensor.h"
 #include "tests/support/test.h"
 
@@ -95,4 +96,24 @@ TEST_CASE("borrowed memory is read only and keeps its owner alive") {
   CHECK(message_of([&] { (void)t.mutable_data<float>(); }).find("mapped read-only") != std::string::npos);
   t = Tensor();
   CHECK(watch.expired());
+}
+
+TEST_CASE("an undefined tensor has no values on any device") {
+  CHECK_FALSE(Tensor().to(aikd::Device::cuda(0)).defined());
+  CHECK_FALSE(Tensor().clone().defined());
+  const Tensor t = Tensor::full({2}, 1.0F);
+  CHECK(t.to(aikd::Device::cpu()).raw() == t.raw());  // already there: the same handle
+}
+
+TEST_CASE("values are copied on a stream only between tensors that agree and can meet") {
+  const aikd::cuda::Stream stream;  // refused before it is used
+  Tensor to = Tensor::zeros({2, 3});
+  const auto refusal = [&](const Tensor& from) {
+    return message_of([&] { aikd::copy_values(from, to, stream); });
+  };
+  CHECK(refusal(Tensor::zeros({3, 2})) == "A tensor of F32 [3, 2] cannot be copied into one of F32 [2, 3].");
+  CHECK(refusal(Tensor::zeros({2, 3}, DType::kI32)) ==
+        "A tensor of I32 [2, 3] cannot be copied into one of F32 [2, 3].");
+  CHECK(refusal(Tensor()).find("undefined tensor") != std::string::npos);
+  CHECK(refusal(Tensor::zeros({2, 3})) == "A stream of cuda:0 cannot copy from cpu to cpu.");
 }

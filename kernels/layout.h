@@ -1,0 +1,23 @@
+// Change of storage, and of the order of an image's elements. An NHWC image is flattened in the order h, w, c
+// as it lies: nothing to do.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/context.h"
+#include "kernels/storage.h"
+
+namespace aikd::kernels::cuda {
+
+// y[i] = x[i], x in storage `from`, y in storage `to` (rounded to nearest, ties to even; beyond the range of
+// fp16: infinite). Assigns y [count], which does not overlap x. No alignment needed.
+void cast(const Context& ctx, Storage from, Storage to, std::int64_t count, const void* x, void* y);
+
+// x [n,c,h,w] -> y [n,h,w,c], and back. Bits are moved, not changed. Assigns y, which does not overlap x. No
+// alignment needed. Each element is read and written once.
+void nchw_to_nhwc(const Context& ctx, Storage storage, std::int64_t n, std::int64_t c, std::int64_t h,
+                  std::int64_t w, const void* x, void* y);
+void nhwc_to_nchw(const Context& ctx, Storage storage, std::int64_t n, std::int64_t c, std::int64_t h,
+                  std::int64_t w, const void* x, void* y);
+
+}  // namespace aikd::kernels::cuda

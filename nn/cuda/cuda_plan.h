@@ -1,0 +1,16 @@
+// The scoring plan on CUDA (nn/plan.h): NHWC activations, BatchNorm folded, one step per convolution with its
+// epilogue, all memory planned, each batch size recorded as a graph and replayed with one launch.
+#pragma once
+
+#include <memory>
+
+#include "nn/plan.h"
+
+namespace aikd::nn {
+
+// Called by Plan::compile for a context on a CUDA device, in builds with CUDA; and by the tests of the host
+// emulator.
+std::unique_ptr<Plan> compile_cuda_plan(const Module& backbone, const Module* head, const InputTable& input,
+                                        Context& context, const PlanOptions& options);
+
+}  // namespace aikd::nn
