@@ -50,6 +50,35 @@ class CpuPlan final : public Plan {
     }
   }
 
+  void run_values(std::span<const float> values, std::int64_t n, std::span<float> embeddings,
+                  std::span<float> head_output) override {
+    const std::int64_t pixels = input_.height * input_.width, image_floats = 3 * pixels;
+    require(n < 0 || values.size() == static_cast<std::size_t>(n * image_floats), ErrorKind::kUsage,
+            "Plan::run_values: ", n, " images of ", input_.width, "x", input_.height, " pixels are ",
+            n * image_floats, " values, got ", values.size(), ".");
+    check_plan_call(network_, input_, {values.size(), n, embeddings.size(), head_output.size()});
+    auto* arena = static_cast<float*>(arena_.mutable_data());
+    for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
+      const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
+      const kernels::Context ctx = context_->kernel_context(workspace_bytes_);
+      const float* from = values.data() + begin * image_floats;
+      kernels::parallel_for(ctx, count * input_.height, [&](std::ptrdiff_t row, int) {
+        for (std::int64_t p = row * input_.width; p < (row + 1) * input_.width; ++p) {
+          float* pixel = arena + input_offset_ + p * input_stride_;
+          std::copy_n(from + p * 3, 3, pixel);
+          std::fill(pixel + 3, pixel + input_stride_, 0.0F);
+        }
+      });
+      for (const CpuStep& step : steps_)
+        step.kernel->run(ctx, count, arena + step.input, step.has_residual ? arena + step.residual : nullptr,
+                         arena + step.output);
+      if (!embeddings.empty())
+        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size(),
+                  embeddings.data() + begin * embedding_size());
+      if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
+    }
+  }
+
   std::int64_t embedding_size() const noexcept override { return network_.embedding_size; }
   std::int64_t macs_per_image() const noexcept override {
     std::int64_t sum = 0;
@@ -156,6 +185,12 @@ class CpuPlan final : public Plan {
 };
 
 }  // namespace
+
+void Plan::run_values(std::span<const float>, std::int64_t, std::span<float>, std::span<float>) {
+  fail(
+      ErrorKind::kDevice,
+      "This plan takes images of bytes only; images of floating-point values run on the CPU (--device cpu).");
+}
 
 std::unique_ptr<Plan> Plan::compile(const Module& backbone, const Module* head, const InputTable& input,
                                     Context& context, const PlanOptions& options) {

@@ -64,6 +64,12 @@ class Plan {
   virtual void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
                    std::span<float> head_output) = 0;
 
+  // The same for images that no bytes can stand for: values as the network sees them, n x height x width x 3
+  // floats, the network's channels (after InputTable's table and order of channels). Gives the same bits as
+  // run() does for the bytes of the same values. Error(kDevice) where a plan takes bytes only.
+  virtual void run_values(std::span<const float> values, std::int64_t n, std::span<float> embeddings,
+                          std::span<float> head_output);
+
   virtual std::int64_t embedding_size() const noexcept = 0;
   virtual std::int64_t macs_per_image() const noexcept = 0;
   virtual std::size_t memory_bytes() const noexcept = 0;  // packed weights and activations

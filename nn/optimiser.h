@@ -1,0 +1,82 @@
+// Optimisers over groups of named parameters, with clipping by the norm of all gradients together and a state
+// that a checkpoint can hold. On the CPU, in fp32.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/optimiser_cpu.h"
+#include "nn/tape.h"
+#include "nn/training_state.h"
+#include "tensor/context.h"
+
+namespace aikd::nn {
+
+enum class OptimiserKind {
+  kSgd,   // with momentum, as torch.optim.SGD: buffer = d in the first step
+  kAdam,  // as torch.optim.Adam: weight decay is added to the gradient
+};
+
+struct ParameterGroup {
+  std::string name;                       // "head", "backbone": for logs
+  std::vector<StateTensor> tensors = {};  // names must differ over all groups; memory is the module's
+  double learning_rate = 0;
+  double weight_decay = 0;
+  double momentum = 0;                            // SGD, in [0, 1)
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // Adam
+};
+
+struct StepOptions {
+  // Gradients are multiplied by min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ over
+  // these groups; 0: not.
+  double max_norm = 0;
+  double loss_scale = 1;  // what the loss had been multiplied by; gradients are divided by it
+};
+
+struct StepReport {
+  double norm = 0;     // of all gradients together, before clipping, without the loss scale
+  bool finite = true;  // false: a gradient was infinite or NaN, and nothing was changed or counted
+};
+
+class Optimiser {
+ public:
+  // `context` must outlive it. Throws Error(kUsage) for rates out of range (learning rate and weight decay >=
+  // 0, momentum and betas in [0, 1), eps > 0), Error(kInternal) for no or too many groups, empty or repeated
+  // names, undefined tensors, and tensors that are not fp32 on the CPU.
+  Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups);
+
+  // One step with the gradients of `trained`; throws Error(kInternal) for a parameter that has none: the loss
+  // does not depend on it, or backward() has not run.
+  StepReport step(const TrainedParameters& trained, const StepOptions& options = {});
+
+  std::span<const ParameterGroup> groups() const noexcept { return groups_; }
+  void set_learning_rate(std::size_t group, double rate);  // as the constructor
+  std::int64_t steps() const noexcept { return steps_; }   // taken so far, skipped ones not counted
+
+  // Handles to "<prefix>steps" and, per parameter, "<prefix>momentum.<name>", or "<prefix>first.<name>" and
+  // "<prefix>second.<name>". Rates are not state: a schedule gives them from the step.
+  std::vector<StateTensor> state(const std::string& prefix = "optimiser.") const;
+  // Copies them back; steps then go on bit for bit. Other names in `saved` are ignored. Error(kModel) when
+  // one is missing or of another shape; nothing has changed then.
+  void restore_state(std::span<const StateTensor> saved, const std::string& prefix = "optimiser.");
+
+ private:
+  struct Parameter {
+    std::string name;
+    Tensor tensor, first, second;
+    std::size_t group;
+  };
+  std::vector<StateTensor> moments(const std::string& prefix) const;
+
+  Context* context_;
+  OptimiserKind kind_;
+  std::vector<ParameterGroup> groups_;
+  std::vector<Parameter> parameters_;
+  std::vector<kernels::cpu::TensorSlice> slices_;
+  std::vector<kernels::cpu::TensorChunk> chunks_;
+  std::int32_t steps_ = 0;
+};
+
+}  // namespace aikd::nn
