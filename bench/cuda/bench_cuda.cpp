@@ -33,7 +33,7 @@ Ceilings ceilings_of(Card& card, Report& report, bool trial) {
 }
 
 int run_kernels(const Options& o) {
-  Card card(o.device);
+  Card card(o.device, o.kernels.trial);
   Report report(o.json, "kernels", card);
   const Deadline deadline(o.budget_s);
   KernelOptions options = o.kernels;
@@ -56,13 +56,13 @@ int run_kernels(const Options& o) {
 }
 
 int run_parity(const Options& o) {
-  Card card(o.device);
+  Card card(o.device, o.kernels.trial);
   Report report(o.json, "parity", card);
   return check_parity(card, report, o.parity) ? apps::kExitOk : apps::kExitSomeFailed;
 }
 
 int run_scoring(const Options& o) {
-  Card card(o.device);
+  Card card(o.device, o.kernels.trial);
   Report report(o.json, "scoring", card);
   const Deadline deadline(o.budget_s);
   const Ceilings ceilings = ceilings_of(card, report, o.kernels.trial);
@@ -71,7 +71,7 @@ int run_scoring(const Options& o) {
 }
 
 int run_ceilings(const Options& o) {
-  Card card(o.device);
+  Card card(o.device, o.kernels.trial);
   Report report(o.json, "ceilings", card);
   (void)ceilings_of(card, report, o.kernels.trial);
   return apps::kExitOk;

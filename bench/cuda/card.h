@@ -18,11 +18,13 @@ namespace aikd::bench {
 class Card {
  public:
   // `device` as Device::parse reads it; anything but a CUDA device is Error(kDevice).
-  explicit Card(const std::string& device);
+  // `trial`: time_launches() launches as little as it can.
+  explicit Card(const std::string& device, bool trial = false);
 
   Context& context() noexcept { return context_; }
   const cuda::DeviceProperties& properties() const noexcept { return properties_; }
   bool has_cudnn();
+  bool trial() const noexcept { return trial_; }
   // How many copies of a working set of `bytes` to rotate among, so that no launch finds its input in the L2
   // cache: together they are four times its size.
   int sets(double bytes) const noexcept;
@@ -35,6 +37,7 @@ class Card {
  private:
   cuda::DeviceProperties properties_;
   Context context_;
+  bool trial_;
   Buffer blocks_[3];  // by storage; made at first use
 };
 
