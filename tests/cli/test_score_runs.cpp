@@ -289,7 +289,8 @@ TEST_CASE("score: help version build devices and citation") {
   const RunResult help = faces.raw("--help");
   CHECK(help.exit_code == 0);
   CHECK(has(help.out, "--min-score X"));
-  CHECK(has(help.out, "N=8"));  // defaults are shown
+  CHECK(has(help.out, "DEVICE=auto"));
+  CHECK(has(help.out, "P=fp32"));  // defaults are shown
   CHECK(has(help.out, "too-large"));
   CHECK(has(help.out, "Exit codes: 0 all scored"));
   CHECK_FALSE(has(help.out, "{false}"));
