@@ -31,10 +31,16 @@ std::string quoted(const fs::path& path) {
   return io::in_quotes(path.string(), 1000);
 }
 
+std::uint32_t crc_of(const std::string& text, std::uint32_t before) {
+  return io::crc32c({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, before);
+}
+
 std::string checksum(const std::string& state, std::span<const io::SafetensorsEntry> tensors) {
-  std::uint32_t crc = io::crc32c({reinterpret_cast<const std::uint8_t*>(state.data()), state.size()});
-  for (const io::SafetensorsEntry& entry : tensors)
+  std::uint32_t crc = crc_of(state, 0);
+  for (const io::SafetensorsEntry& entry : tensors) {
+    crc = crc_of(concat(entry.name, name_of(entry.tensor.dtype()), entry.tensor.shape()), crc);
     crc = io::crc32c({static_cast<const std::uint8_t*>(entry.tensor.raw()), entry.tensor.bytes()}, crc);
+  }
   std::string hex(8, '0');
   for (std::size_t i = 0; i < 8; ++i) hex[7 - i] = "0123456789abcdef"[crc >> (4 * i) & 15U];
   return hex;
@@ -71,8 +77,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   // The checksum reads the tensors before write_safetensors() has checked them.
   for (const io::SafetensorsEntry& entry : file.tensors)
     require(entry.tensor.defined() && entry.tensor.device() == Device::cpu(), ErrorKind::kInternal,
-            "The tensor ", io::in_quotes(entry.name),
-            " of a checkpoint must be on the CPU and have values.");
+            "The tensor ", io::in_quotes(entry.name), " of a checkpoint must be on the CPU and have values.");
   const std::string state = checkpoint.state.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   file.metadata[kFormat] = "1";
   file.metadata[kState] = state;
@@ -113,7 +118,8 @@ void copy_tensors(const NamedTensors& saved, const std::string& prefix,
   for (const auto& [name, to] : into) {
     const std::string full = prefix + name;
     const auto from = by_name.find(full);
-    require(from != by_name.end(), ErrorKind::kModel, "The checkpoint has no tensor ", io::in_quotes(full), ".");
+    require(from != by_name.end(), ErrorKind::kModel, "The checkpoint has no tensor ", io::in_quotes(full),
+            ".");
     const Tensor& tensor = *from->second;
     require(tensor.shape() == to->shape() && tensor.dtype() == to->dtype(), ErrorKind::kModel,
             "The checkpoint's tensor ", io::in_quotes(full), " is ", name_of(tensor.dtype()), " ",
@@ -123,7 +129,8 @@ void copy_tensors(const NamedTensors& saved, const std::string& prefix,
     found.push_back(&tensor);
   }
   for (std::size_t i = 0; i < into.size(); ++i)
-    if (found[i]->bytes() != 0) std::memcpy(into[i].second->mutable_raw(), found[i]->raw(), found[i]->bytes());
+    if (found[i]->bytes() != 0)
+      std::memcpy(into[i].second->mutable_raw(), found[i]->raw(), found[i]->bytes());
 }
 
 fs::path CheckpointStore::file(const char* name) const {
@@ -131,7 +138,8 @@ fs::path CheckpointStore::file(const char* name) const {
 }
 
 void CheckpointStore::save(const Checkpoint& checkpoint) {
-  // A "next" that a killed process left is newer than "last" and may be the only whole one: it becomes "last".
+  // A "next" that a killed process left is newer than "last" and may be the only whole one: it becomes
+  // "last".
   if (fs::exists(file(kNext))) {
     if (fs::exists(file(kLast))) rename_or_fail(file(kLast), file(kPrevious));
     rename_or_fail(file(kNext), file(kLast));
@@ -223,9 +231,8 @@ std::vector<std::string> check_resume(const ordered_json& saved, const TrainConf
     for (const TrainOption& option : train_options()) {
       // An option that was not there when the run was begun had what is its default now.
       const std::vector<std::string> before =
-          options.contains(option.name)
-              ? options.at(option.name).get<std::vector<std::string>>()
-              : option.get(train_defaults(config.method, config.as_published));
+          options.contains(option.name) ? options.at(option.name).get<std::vector<std::string>>()
+                                        : option.get(train_defaults(config.method, config.as_published));
       const std::vector<std::string> now = option.get(config);
       if (before == now || option.name == "run") continue;
       const std::string change = concat(option.name, " was ", shown(before), " and is ", shown(now));

@@ -4,7 +4,7 @@
 // A checkpoint is a safetensors file: tensors by name, and in its metadata
 //   aikd.checkpoint   "1"
 //   aikd.state        JSON: what is not a tensor (step, epoch, loss scale, best value, ...)
-//   aikd.crc32c       8 hex digits over the state and then the bytes of all tensors in their order
+//   aikd.crc32c       8 hex digits, CRC-32C over the state and, tensor by tensor, name, type, shape and bytes
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ namespace aikd {
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 struct Checkpoint {
-  NamedTensors tensors;  // on the CPU
+  NamedTensors tensors;                                             // on the CPU
   nlohmann::ordered_json state = nlohmann::ordered_json::object();  // at most 64 KiB of text
 };
 

@@ -74,8 +74,8 @@ RunDirectory::RunDirectory(const fs::path& path, bool overwrite) : path_(path) {
   for (const fs::directory_entry& entry : fs::directory_iterator(path, error))
     empty = empty && (entry.path().filename() == kLock ||
                       entry.path().filename().string().starts_with(concat(kMarker, ".tmp-")));
-  require(!error, ErrorKind::kOutput, "The run directory ", quoted(path), " cannot be listed: ",
-          error.message(), ".");
+  require(!error, ErrorKind::kOutput, "The run directory ", quoted(path),
+          " cannot be listed: ", error.message(), ".");
   existed_ = is_run(path);
   require(empty || existed_, ErrorKind::kUsage, "The directory ", quoted(path),
           " holds something that is not a training run (it has no ", kMarker,
@@ -100,8 +100,8 @@ RunDirectory::~RunDirectory() {
 // The lock goes with the process, however it ends.
 void RunDirectory::lock() {
   lock_ = ::open(file(kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  require(lock_ >= 0, ErrorKind::kOutput, "The run directory ", quoted(path_), " cannot be written: ",
-          std::strerror(errno), ".");
+  require(lock_ >= 0, ErrorKind::kOutput, "The run directory ", quoted(path_),
+          " cannot be written: ", std::strerror(errno), ".");
   if (::flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
   const int error = errno;
   if (error == ENOLCK || error == EOPNOTSUPP || error == EINVAL) return;  // a file system without locks
@@ -114,8 +114,8 @@ void RunDirectory::clear() {
   for (const std::string_view name : kOwn) {
     std::error_code error;
     fs::remove(file(name), error);
-    require(!error, ErrorKind::kOutput, "The file ", quoted(file(name)), " of the run before cannot be removed: ",
-            error.message(), ".");
+    require(!error, ErrorKind::kOutput, "The file ", quoted(file(name)),
+            " of the run before cannot be removed: ", error.message(), ".");
   }
 }
 
@@ -143,8 +143,8 @@ std::vector<std::string> RunDirectory::open_logs(std::int64_t step, bool tensorb
   if (!tensorboard) return notes;
   events_.emplace(file(kEvents), step, wall_time);
   if (!events_->damage().empty()) {
-    notes.push_back(concat("The event file ", quoted(file(kEvents)), " was cut where it was damaged; ", kMetrics,
-                           " has its numbers. ", events_->damage()));
+    notes.push_back(concat("The event file ", quoted(file(kEvents)), " was cut where it was damaged; ",
+                           kMetrics, " has its numbers. ", events_->damage()));
   }
   return notes;
 }
@@ -227,9 +227,8 @@ std::vector<std::pair<double, double>> row_curve(const std::vector<ordered_json>
   for (const ordered_json& row : rows) {
     const auto found = row.find(std::string(name));
     if (found == row.end() || !(found->is_number() || found->is_null())) continue;
-    curve.emplace_back(row["step"].get<double>(), found->is_null()
-                                                      ? std::numeric_limits<double>::quiet_NaN()
-                                                      : found->get<double>());
+    curve.emplace_back(row["step"].get<double>(),
+                       found->is_null() ? std::numeric_limits<double>::quiet_NaN() : found->get<double>());
   }
   return curve;
 }
@@ -241,9 +240,9 @@ ProgressFacts progress_facts(const Progress& p) noexcept {
   const bool measured = p.window_steps > 0 && p.window_seconds > 0;
   facts.images_per_second = measured ? static_cast<double>(p.window_images) / p.window_seconds : kUnknown;
   facts.seconds_left = p.step >= p.total_steps ? 0
-                       : measured              ? static_cast<double>(p.total_steps - p.step) *
-                                        p.window_seconds / static_cast<double>(p.window_steps)
-                                               : kUnknown;
+                       : measured ? static_cast<double>(p.total_steps - p.step) * p.window_seconds /
+                                        static_cast<double>(p.window_steps)
+                                  : kUnknown;
   return facts;
 }
 

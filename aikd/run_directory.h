@@ -31,8 +31,9 @@ namespace aikd {
 class RunDirectory {
  public:
   // A folder that is not there, or empty, becomes a new run; a run is gone on with, or, with `overwrite`,
-  // emptied of the files above (others stay). Left-overs of interrupted writes are removed. Error(kUsage): the
-  // folder holds something else; another process trains there. Error(kOutput): it cannot be made or written.
+  // emptied of the files above (others stay). Left-overs of interrupted writes are removed. Error(kUsage):
+  // the folder holds something else; another process trains there. Error(kOutput): it cannot be made or
+  // written.
   RunDirectory(const std::filesystem::path& path, bool overwrite);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
@@ -99,9 +100,9 @@ std::vector<std::pair<double, double>> row_curve(const std::vector<nlohmann::ord
 
 // What a progress line says.
 struct Progress {
-  std::int64_t step = 0, total_steps = 0;   // taken; of the whole run
-  std::int64_t window_steps = 0;            // taken in the last window_seconds (a minute or so, so that the
-  std::int64_t window_images = 0;           // estimate follows the machine), and images in them
+  std::int64_t step = 0, total_steps = 0;  // taken; of the whole run
+  std::int64_t window_steps = 0;           // taken in the last window_seconds (a minute or so, so that the
+  std::int64_t window_images = 0;          // estimate follows the machine), and images in them
   double window_seconds = 0;
 };
 struct ProgressFacts {

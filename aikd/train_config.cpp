@@ -146,9 +146,7 @@ TrainConfig make_train_config(std::span<const TrainSetting> settings) {
 }
 
 void check_train_config(const TrainConfig& c) {
-  const auto check = [](bool ok, const auto&... sentence) {
-    require(ok, ErrorKind::kUsage, sentence...);
-  };
+  const auto check = [](bool ok, const auto&... sentence) { require(ok, ErrorKind::kUsage, sentence...); };
   check(c.label_map == "minmax" || c.label_map == "quantile" || c.label_map == "none",
         "The option label-map must be one of minmax|quantile|none; got ", io::in_quotes(c.label_map), ".");
   check(c.identity_folder != 0, "The option identity-folder counts from 1, or is -1; got 0.");

@@ -49,10 +49,10 @@ struct TrainConfig {
 
   // Division into training and validation.
   SplitKind split = SplitKind::kStride;
-  std::int64_t val_stride = 100;    // every 100th in the order of quality: 1 %
-  double val_fraction = 0.1;        // of identities
+  std::int64_t val_stride = 100;     // every 100th in the order of quality: 1 %
+  double val_fraction = 0.1;         // of identities
   std::int64_t identity_folder = 1;  // which folder of a key names the person; -1: the one of the image
-  std::string val_identities;       // a file, for SplitKind::kList
+  std::string val_identities;        // a file, for SplitKind::kList
 
   // Model.
   std::string teacher, student;  // student "": starts as a copy of the teacher
@@ -101,7 +101,7 @@ struct TrainConfig {
   std::int64_t workers = 0, prefetch = 4, threads = 0;  // 0: as many as there are processors
   std::string device = "auto";
   std::int64_t seed = 42069;
-  double validate_every = 0.1;         // of one epoch
+  double validate_every = 0.1;           // of one epoch
   bool validate_after_pretrain = false;  // the script's first validation comes behind pretrain
   KeepBest keep_best = KeepBest::kLoss;
   std::string run;  // directory

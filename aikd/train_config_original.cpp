@@ -47,7 +47,8 @@ constexpr PlainKey kPlainKeys[] = {
     {"ema.params.anneal_strategy", nullptr, kSwalr},
     {"ema.params.anneal_epochs", nullptr, kSwalr},
     {"ema.params.swa_lr", nullptr, kSwalr},
-    {"ema.ema_alpha", nullptr, "the script's average is a copy of the student (method 3.2, item 6); see --ema"},
+    {"ema.ema_alpha", nullptr,
+     "the script's average is a copy of the student (method 3.2, item 6); see --ema"},
     {"scheduler.module", nullptr, "--warmup-shape and --decay decide"},
     {"grad_scaler.module", nullptr, "--precision fp16 has its own scaling"},
     {"grad_scaler.params.init_scale", "loss-scale", ""},
@@ -57,11 +58,11 @@ constexpr PlainKey kPlainKeys[] = {
     {"wandb.project", nullptr, "nothing is sent anywhere; see --tensorboard"},
 };
 // Keys that are read by a function below.
-constexpr std::string_view kReadKeys[] = {"base.amp",           "dataset.val_percent", "dataset.val_split",
-                                          "optimizer.module",   "loss.quality.module", "loss.module",
-                                          "loss.consistency.module"};
-constexpr std::string_view kGroupFields[] = {"params", "lr", "limit", "momentum", "weight_decay", "betas",
-                                             "eps"};
+constexpr std::string_view kReadKeys[] = {
+    "base.amp",    "dataset.val_percent",    "dataset.val_split", "optimizer.module", "loss.quality.module",
+    "loss.module", "loss.consistency.module"};
+constexpr std::string_view kGroupFields[] = {"params",       "lr",    "limit", "momentum",
+                                             "weight_decay", "betas", "eps"};
 constexpr std::string_view kGroup = "optimizer.group_";
 
 class Reader {
@@ -76,10 +77,11 @@ class Reader {
     find_groups();
     for (const io::ConfigEntry& entry : entries_) one(entry);
     finish_groups();
-    notes_.push_back(concat("The configuration ", io::in_quotes(name_), " is that of the original's ",
-                            diffiqa ? "DifFIQA(R)" : "AI-KD",
-                            ": EXIF orientation is ignored as there (--exif honours it). What the script does "
-                            "and its file does not say is left to --as-published."));
+    notes_.push_back(
+        concat("The configuration ", io::in_quotes(name_), " is that of the original's ",
+               diffiqa ? "DifFIQA(R)" : "AI-KD",
+               ": EXIF orientation is ignored as there (--exif honours it). What the script does "
+               "and its file does not say is left to --as-published."));
     return std::move(settings_);
   }
 
@@ -148,7 +150,8 @@ class Reader {
       return;
     }
     if (entry.key == "base.amp") return amp(entry);
-    if (entry.key == "dataset.val_percent" || entry.key == "dataset.val_split") return validation_share(entry);
+    if (entry.key == "dataset.val_percent" || entry.key == "dataset.val_split")
+      return validation_share(entry);
     if (entry.key == "optimizer.module") {
       return module(entry, "optimiser", {{"torch.optim.SGD", "sgd"}, {"torch.optim.Adam", "adam"}});
     }

@@ -1,6 +1,7 @@
 // The training configurations of the original's authors, read as settings of ours:
 //   github.com/LSIbabnikz/AI-KD     configs/train_config.yaml
-//   github.com/LSIbabnikz/DifFIQA   diffiqa(r)/configs/train_config.yaml  (same shape; loss.module, val_split)
+//   github.com/LSIbabnikz/DifFIQA   diffiqa(r)/configs/train_config.yaml  (same shape; loss.module,
+//   val_split)
 #pragma once
 
 #include <span>

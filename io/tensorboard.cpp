@@ -15,7 +15,7 @@ namespace {
 // Wire types of protobuf: how long a field is.
 enum : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 enum : std::uint32_t { kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5 };  // Event
-enum : std::uint32_t { kValue = 1, kTag = 1, kSimpleValue = 2 };                     // Summary, Summary.Value
+enum : std::uint32_t { kValue = 1, kTag = 1, kSimpleValue = 2 };                    // Summary, Summary.Value
 
 constexpr std::size_t kHeader = 12, kTrailer = 4;
 
