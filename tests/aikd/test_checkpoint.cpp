@@ -259,6 +259,7 @@ TEST_CASE("killed between any two steps of saving, a whole checkpoint is found")
     CHECK(step_of(store) == newest);
     store.save(sample(10));
     CHECK(step_of(store) == 10);
+    CHECK(read_checkpoint(folder / kPrevious).state["step"] == newest);
     CHECK_FALSE(std::filesystem::exists(folder / kNext));
   }
 }
