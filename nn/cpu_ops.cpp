@@ -1,43 +1,15 @@
-// nn/device_ops.h on the CPU, in fp32, by the kernels.
-#include <algorithm>
-#include <vector>
-
-#include "kernels/activation.h"
-#include "kernels/add.h"
-#include "kernels/batch_norm.h"
+// nn/device_ops.h on the CPU, in fp32: forward as EagerOps computes (the convolution by its faster kernel),
+// gradients by the kernels.
 #include "kernels/conv2d_gradients.h"
-#include "kernels/depthwise_conv2d.h"
 #include "kernels/gradients.h"
-#include "kernels/isa.h"
-#include "kernels/linear.h"
 #include "nn/device_ops.h"
-#include "nn/op_shapes.h"
+#include "nn/functional.h"
+#include "nn/op_dims.h"
 
 namespace aikd::nn {
 namespace {
 
 namespace cpu = kernels::cpu;
-
-const float* optional_data(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data<float>() : nullptr;
-}
-
-std::int64_t rows_of(const Tensor& x) {
-  return x.shape()[-1] == 0 ? 0 : x.numel() / x.shape()[-1];
-}
-
-kernels::Conv2dDims dims_of(const Shape& x, const Shape& weight, const Conv2dOptions& options) {
-  const bool depthwise = weight.rank() == 3;
-  return {.n = x[0],
-          .h = x[1],
-          .w = x[2],
-          .c = x[3],
-          .k = depthwise ? weight[2] : weight[0],
-          .r = weight[depthwise ? 0 : 1],
-          .s = weight[depthwise ? 1 : 2],
-          .stride = options.stride,
-          .pad = options.pad};
-}
 
 Shape output_of(const kernels::Conv2dDims& d) {
   return {d.n, d.p(), d.q(), d.k};
@@ -45,18 +17,13 @@ Shape output_of(const kernels::Conv2dDims& d) {
 
 class CpuOps final : public DeviceOps {
  public:
-  explicit CpuOps(Context& context) : context_(&context) {
-    require(context.device() == Device::cpu(), ErrorKind::kInternal, "make_cpu_ops was given a context on ",
-            context.device().to_string(), ".");
-    const std::string problem = kernels::isa_problem();
-    require(problem.empty(), ErrorKind::kUsage, problem);
-  }
+  explicit CpuOps(Context& context) : context_(&checked(context)), eager_(context) {}
   Device device() const override { return Device::cpu(); }
   DType storage() const override { return DType::kF32; }
 
   Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                 const Conv2dOptions& options) override {
-    const kernels::Conv2dDims dims = dims_of(x.shape(), weight.shape(), options);
+    const kernels::Conv2dDims dims = conv2d_dims(x.shape(), weight.shape(), options);
     Tensor y = Tensor::empty(output_of(dims));
     cpu::conv2d_train(context_->kernel_context(cpu::conv2d_train_workspace_bytes(dims)), dims,
                       x.data<float>(), weight.data<float>(), optional_data(bias), y.mutable_data<float>());
@@ -64,7 +31,7 @@ class CpuOps final : public DeviceOps {
   }
   Tensor conv2d_data_gradient(const Tensor& dy, const Tensor& weight, const Shape& x,
                               const Conv2dOptions& options) override {
-    const kernels::Conv2dDims dims = dims_of(x, weight.shape(), options);
+    const kernels::Conv2dDims dims = conv2d_dims(x, weight.shape(), options);
     Tensor dx = Tensor::empty(x);
     cpu::conv2d_data_gradient(context_->kernel_context(cpu::conv2d_data_gradient_workspace_bytes(dims)), dims,
                               dy.data<float>(), weight.data<float>(), dx.mutable_data<float>());
@@ -72,7 +39,7 @@ class CpuOps final : public DeviceOps {
   }
   Tensor conv2d_filter_gradient(const Tensor& dy, const Tensor& x, const Shape& weight,
                                 const Conv2dOptions& options) override {
-    const kernels::Conv2dDims dims = dims_of(x.shape(), weight, options);
+    const kernels::Conv2dDims dims = conv2d_dims(x.shape(), weight, options);
     Tensor dw = Tensor::empty(weight);
     cpu::conv2d_filter_gradient(context_->kernel_context(cpu::conv2d_filter_gradient_workspace_bytes(dims)),
                                 dims, dy.data<float>(), x.data<float>(), dw.mutable_data<float>());
@@ -80,22 +47,18 @@ class CpuOps final : public DeviceOps {
   }
   Tensor depthwise_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                           const Conv2dOptions& options) override {
-    const kernels::Conv2dDims dims = dims_of(x.shape(), weight.shape(), options);
-    Tensor y = Tensor::empty(output_of(dims));
-    cpu::depthwise_conv2d(ctx(), dims, x.data<float>(), weight.data<float>(), optional_data(bias),
-                          y.mutable_data<float>());
-    return y;
+    return eager_.depthwise_conv2d({x, -1}, weight, bias, options).tensor;
   }
   Tensor depthwise_data_gradient(const Tensor& dy, const Tensor& weight, const Shape& x,
                                  const Conv2dOptions& options) override {
     Tensor dx = Tensor::empty(x);
-    cpu::depthwise_data_gradient(ctx(), dims_of(x, weight.shape(), options), dy.data<float>(),
+    cpu::depthwise_data_gradient(ctx(), conv2d_dims(x, weight.shape(), options), dy.data<float>(),
                                  weight.data<float>(), dx.mutable_data<float>());
     return dx;
   }
   Tensor depthwise_filter_gradient(const Tensor& dy, const Tensor& x, const Shape& weight,
                                    const Conv2dOptions& options) override {
-    const kernels::Conv2dDims dims = dims_of(x.shape(), weight, options);
+    const kernels::Conv2dDims dims = conv2d_dims(x.shape(), weight, options);
     Tensor dw = Tensor::empty(weight);
     cpu::depthwise_filter_gradient(
         context_->kernel_context(cpu::depthwise_filter_gradient_workspace_bytes(dims)), dims,
@@ -104,7 +67,7 @@ class CpuOps final : public DeviceOps {
   }
   Tensor column_sums(const Tensor& dy) override {
     Tensor sums = Tensor::empty({dy.shape()[-1]});
-    cpu::column_sums(column_context(dy), rows_of(dy), dy.shape()[-1], dy.data<float>(),
+    cpu::column_sums(column_context(dy), rows_of(dy.shape()), dy.shape()[-1], dy.data<float>(),
                      sums.mutable_data<float>());
     return sums;
   }
@@ -112,35 +75,23 @@ class CpuOps final : public DeviceOps {
   BatchStatistics batch_statistics(const Tensor& x) override {
     const std::int64_t channels = x.shape()[-1];
     BatchStatistics statistics{Tensor::empty({channels}), Tensor::empty({channels})};
-    cpu::batch_statistics(column_context(x), rows_of(x), channels, x.data<float>(),
+    cpu::batch_statistics(column_context(x), rows_of(x.shape()), channels, x.data<float>(),
                           statistics.mean.mutable_data<float>(), statistics.var.mutable_data<float>());
     return statistics;
   }
   Tensor batch_norm(const Tensor& x, const BatchStatistics& statistics, const Tensor& weight,
                     const Tensor& bias, float eps) override {
-    const auto channels = static_cast<std::size_t>(x.shape()[-1]);
-    const auto mean = statistics.mean.values<float>(), var = statistics.var.values<float>();
-    std::vector<float> scale(channels), shift(channels);
-    for (std::size_t c = 0; c < channels; ++c) {
-      const auto value = [c](const Tensor& t, double otherwise) {
-        return t.defined() ? static_cast<double>(t.data<float>()[c]) : otherwise;
-      };
-      const kernels::BatchNormFactor f =
-          kernels::batch_norm_factor(value(weight, 1), value(bias, 0), static_cast<double>(mean[c]),
-                                     static_cast<double>(var[c]), static_cast<double>(eps));
-      scale[c] = static_cast<float>(f.scale);
-      shift[c] = static_cast<float>(f.shift);
-    }
-    Tensor y = Tensor::empty(x.shape());
-    cpu::batch_norm(ctx(), rows_of(x), x.shape()[-1], x.data<float>(), scale.data(), shift.data(),
-                    y.mutable_data<float>());
-    return y;
+    Tensor w = weight, b = bias, mean = statistics.mean, var = statistics.var;  // handles
+    return eager_
+        .batch_norm({x, -1},
+                    {.weight = &w, .bias = &b, .running_mean = &mean, .running_var = &var, .eps = eps})
+        .tensor;
   }
   BatchNormGradients batch_norm_gradient(const Tensor& dy, const Tensor& x, const BatchStatistics& statistics,
                                          const Tensor& weight, float eps, bool batch) override {
     const std::int64_t channels = x.shape()[-1];
     BatchNormGradients g{Tensor::empty(x.shape()), Tensor::empty({channels}), Tensor::empty({channels})};
-    cpu::batch_norm_gradient(column_context(x), rows_of(x), channels,
+    cpu::batch_norm_gradient(column_context(x), rows_of(x.shape()), channels,
                              {.x = x.data<float>(),
                               .dy = dy.data<float>(),
                               .mean = statistics.mean.data<float>(),
@@ -164,60 +115,39 @@ class CpuOps final : public DeviceOps {
     }
   }
 
-  Tensor prelu(const Tensor& x, const Tensor& slope) override {
-    Tensor y = Tensor::empty(x.shape());
-    cpu::prelu(ctx(), rows_of(x), x.shape()[-1], x.data<float>(), per_channel(x, slope).data(),
-               y.mutable_data<float>());
-    return y;
-  }
+  Tensor prelu(const Tensor& x, const Tensor& slope) override { return eager_.prelu({x, -1}, slope).tensor; }
   PreluGradients prelu_gradient(const Tensor& dy, const Tensor& x, const Tensor& slope) override {
     const std::int64_t channels = x.shape()[-1];
     PreluGradients g{Tensor::empty(x.shape()), Tensor::empty({channels})};
-    cpu::prelu_gradient(column_context(x), rows_of(x), channels, x.data<float>(),
-                        per_channel(x, slope).data(), dy.data<float>(), g.dx.mutable_data<float>(),
-                        g.dslope.mutable_data<float>());
+    cpu::prelu_gradient(column_context(x), rows_of(x.shape()), channels, x.data<float>(),
+                        slope_per_channel(slope, channels).data(), dy.data<float>(),
+                        g.dx.mutable_data<float>(), g.dslope.mutable_data<float>());
     if (slope.numel() == channels) return g;
     double sum = 0;  // one slope for all channels
     for (const float value : g.dslope.values<float>()) sum += static_cast<double>(value);
     g.dslope = Tensor::full({1}, static_cast<float>(sum));
     return g;
   }
-  Tensor clamp(const Tensor& x, float lo, float hi) override {
-    Tensor y = Tensor::empty(x.shape());
-    cpu::clamp(ctx(), x.numel(), x.data<float>(), lo, hi, y.mutable_data<float>());
-    return y;
-  }
+  Tensor clamp(const Tensor& x, float lo, float hi) override { return eager_.clamp({x, -1}, lo, hi).tensor; }
   Tensor clamp_gradient(const Tensor& dy, const Tensor& x, float lo, float hi) override {
     Tensor dx = Tensor::empty(x.shape());
     cpu::clamp_gradient(ctx(), x.numel(), x.data<float>(), lo, hi, dy.data<float>(),
                         dx.mutable_data<float>());
     return dx;
   }
-  Tensor gelu(const Tensor& x) override {
-    Tensor y = Tensor::empty(x.shape());
-    cpu::gelu(ctx(), x.numel(), x.data<float>(), y.mutable_data<float>());
-    return y;
-  }
+  Tensor gelu(const Tensor& x) override { return eager_.gelu({x, -1}).tensor; }
   Tensor gelu_gradient(const Tensor& dy, const Tensor& x) override {
     Tensor dx = Tensor::empty(x.shape());
     cpu::gelu_gradient(ctx(), x.numel(), x.data<float>(), dy.data<float>(), dx.mutable_data<float>());
     return dx;
   }
-  Tensor add(const Tensor& a, const Tensor& b) override {
-    Tensor y = Tensor::empty(a.shape());
-    cpu::add(ctx(), a.numel(), a.data<float>(), b.data<float>(), y.mutable_data<float>());
-    return y;
-  }
+  Tensor add(const Tensor& a, const Tensor& b) override { return eager_.add({a, -1}, {b, -1}).tensor; }
   void accumulate(Tensor& sum, const Tensor& x) override {
     cpu::accumulate(ctx(), x.numel(), x.data<float>(), sum.mutable_data<float>());
   }
 
   Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) override {
-    const std::int64_t in = weight.shape()[1], out = weight.shape()[0];
-    Tensor y = Tensor::empty({x.shape()[0], out});
-    cpu::linear(ctx(), {.rows = x.shape()[0], .in = in, .out = out}, x.data<float>(), weight.data<float>(),
-                optional_data(bias), y.mutable_data<float>());
-    return y;
+    return eager_.linear({x, -1}, weight, bias).tensor;
   }
   Tensor linear_data_gradient(const Tensor& dy, const Tensor& weight) override {
     const std::int64_t in = weight.shape()[1], out = weight.shape()[0];
@@ -235,18 +165,18 @@ class CpuOps final : public DeviceOps {
   Tensor cast(const Tensor& x, DType to) override { return x.to(to); }
 
  private:
+  static Context& checked(Context& context) {
+    require(context.device() == Device::cpu(), ErrorKind::kInternal, "make_cpu_ops was given a context on ",
+            context.device().to_string(), ".");
+    return context;
+  }
   kernels::Context ctx() { return context_->kernel_context(); }
   // For what sums the columns of x.
   kernels::Context column_context(const Tensor& x) {
-    return context_->kernel_context(cpu::column_workspace_bytes(rows_of(x), x.shape()[-1]));
+    return context_->kernel_context(cpu::column_workspace_bytes(rows_of(x.shape()), x.shape()[-1]));
   }
-  static std::vector<float> per_channel(const Tensor& x, const Tensor& slope) {
-    std::vector<float> slopes(static_cast<std::size_t>(x.shape()[-1]), slope.data<float>()[0]);
-    if (slope.numel() == x.shape()[-1]) std::copy_n(slope.data<float>(), slopes.size(), slopes.begin());
-    return slopes;
-  }
-
   Context* context_;
+  EagerOps eager_;
 };
 
 }  // namespace

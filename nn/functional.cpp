@@ -14,33 +14,13 @@
 #include "kernels/normalise.h"
 #include "kernels/reduce.h"
 #include "nn/batch_norm_factors.h"
+#include "nn/op_dims.h"
 #include "nn/op_shapes.h"
 
 namespace aikd::nn {
 namespace {
 
 namespace cpu = kernels::cpu;
-
-const float* optional_data(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data<float>() : nullptr;
-}
-
-kernels::Conv2dDims conv_dims(const Shape& x, std::int64_t k, std::int64_t r, std::int64_t s,
-                              const Conv2dOptions& options) {
-  return {.n = x[0],
-          .h = x[1],
-          .w = x[2],
-          .c = x[3],
-          .k = k,
-          .r = r,
-          .s = s,
-          .stride = options.stride,
-          .pad = options.pad};
-}
-
-std::int64_t rows_of(const Shape& x) {
-  return x[-1] == 0 ? 0 : x.numel() / x[-1];
-}
 
 }  // namespace
 
@@ -54,9 +34,8 @@ EagerOps::EagerOps(Context& context) : context_(&context) {
 Value EagerOps::conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
                        const Conv2dOptions& options) {
   const Shape shape = conv2d_shape(x.tensor.shape(), weight, bias, options);
-  const Shape& f = weight.shape();
   Tensor y = Tensor::empty(shape);
-  const kernels::Conv2dDims dims = conv_dims(x.tensor.shape(), f[0], f[1], f[2], options);
+  const kernels::Conv2dDims dims = conv2d_dims(x.tensor.shape(), weight.shape(), options);
   cpu::conv2d(context_->kernel_context(cpu::conv2d_workspace_bytes(dims)), dims, x.tensor.data<float>(),
               weight.data<float>(), optional_data(bias), y.mutable_data<float>());
   return {y, -1};
@@ -65,9 +44,8 @@ Value EagerOps::conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
 Value EagerOps::depthwise_conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
                                  const Conv2dOptions& options) {
   const Shape shape = depthwise_conv2d_shape(x.tensor.shape(), weight, bias, options);
-  const Shape& f = weight.shape();
   Tensor y = Tensor::empty(shape);
-  cpu::depthwise_conv2d(context_->kernel_context(), conv_dims(x.tensor.shape(), f[2], f[0], f[1], options),
+  cpu::depthwise_conv2d(context_->kernel_context(), conv2d_dims(x.tensor.shape(), weight.shape(), options),
                         x.tensor.data<float>(), weight.data<float>(), optional_data(bias),
                         y.mutable_data<float>());
   return {y, -1};
@@ -87,8 +65,7 @@ Value EagerOps::batch_norm(const Value& x, const BatchNormTensors& bn) {
 Value EagerOps::prelu(const Value& x, const Tensor& slope) {
   check_prelu(x.tensor.shape(), slope);
   const std::int64_t channels = x.tensor.shape()[-1];
-  std::vector<float> slopes(static_cast<std::size_t>(channels), slope.data<float>()[0]);
-  if (slope.numel() == channels) std::copy_n(slope.data<float>(), channels, slopes.begin());
+  const std::vector<float> slopes = slope_per_channel(slope, channels);
   Tensor y = Tensor::empty(x.tensor.shape());
   cpu::prelu(context_->kernel_context(), rows_of(y.shape()), channels, x.tensor.data<float>(), slopes.data(),
              y.mutable_data<float>());

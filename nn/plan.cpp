@@ -37,54 +37,38 @@ class CpuPlan final : public Plan {
 
   void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
            std::span<float> head_output) override {
-    const std::int64_t image_bytes = std::int64_t{3} * input_.height * input_.width;
     check_plan_call(network_, input_, {images.size(), n, embeddings.size(), head_output.size()});
-    auto* arena = static_cast<float*>(arena_.mutable_data());
-    for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
-      const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
-      run_batch(images.data() + begin * image_bytes, count, arena);
-      if (!embeddings.empty())
-        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size(),
-                  embeddings.data() + begin * embedding_size());
-      if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
-    }
+    const kernels::NormaliseTable table{&input_.table[0][0],
+                                        {input_.source[0], input_.source[1], input_.source[2]}};
+    const std::int64_t pixels = std::int64_t{input_.height} * input_.width;
+    run_pieces(n, embeddings, head_output,
+               [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
+                 kernels::cpu::normalise(ctx, table, count * pixels, images.data() + begin * pixels * 3, to,
+                                         input_stride_);
+               });
   }
 
   void run_values(std::span<const float> values, std::int64_t n, std::span<float> embeddings,
                   std::span<float> head_output) override {
-    const std::int64_t pixels = input_.height * input_.width, image_floats = 3 * pixels;
+    const std::int64_t image_floats = std::int64_t{3} * input_.height * input_.width;
     require(n < 0 || values.size() == static_cast<std::size_t>(n * image_floats), ErrorKind::kUsage,
             "Plan::run_values: ", n, " images of ", input_.width, "x", input_.height, " pixels are ",
             n * image_floats, " values, got ", values.size(), ".");
     check_plan_call(network_, input_, {values.size(), n, embeddings.size(), head_output.size()});
-    auto* arena = static_cast<float*>(arena_.mutable_data());
-    for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
-      const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
-      const kernels::Context ctx = context_->kernel_context(workspace_bytes_);
-      const float* from = values.data() + begin * image_floats;
-      kernels::parallel_for(ctx, count * input_.height, [&](std::ptrdiff_t row, int) {
-        for (std::int64_t p = row * input_.width; p < (row + 1) * input_.width; ++p) {
-          float* pixel = arena + input_offset_ + p * input_stride_;
-          std::copy_n(from + p * 3, 3, pixel);
-          std::fill(pixel + 3, pixel + input_stride_, 0.0F);
-        }
-      });
-      for (const CpuStep& step : steps_)
-        step.kernel->run(ctx, count, arena + step.input, step.has_residual ? arena + step.residual : nullptr,
-                         arena + step.output);
-      if (!embeddings.empty())
-        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size(),
-                  embeddings.data() + begin * embedding_size());
-      if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
-    }
+    run_pieces(n, embeddings, head_output,
+               [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
+                 const float* from = values.data() + begin * image_floats;
+                 kernels::parallel_for(ctx, count * input_.height, [&](std::ptrdiff_t row, int) {
+                   for (std::int64_t p = row * input_.width; p < (row + 1) * input_.width; ++p) {
+                     float* pixel = to + p * input_stride_;
+                     std::copy_n(from + p * 3, 3, pixel);
+                     std::fill(pixel + 3, pixel + input_stride_, 0.0F);
+                   }
+                 });
+               });
   }
 
   std::int64_t embedding_size() const noexcept override { return network_.embedding_size; }
-  std::int64_t macs_per_image() const noexcept override {
-    std::int64_t sum = 0;
-    for (const PlanStep& step : described_) sum += step.macs;
-    return sum;
-  }
   std::size_t memory_bytes() const noexcept override {
     std::size_t sum = arena_.bytes() + workspace_bytes_;
     for (const CpuStep& step : steps_) sum += step.kernel->parameter_bytes();
@@ -156,15 +140,23 @@ class CpuPlan final : public Plan {
     }
   }
 
-  void run_batch(const std::uint8_t* images, std::int64_t n, float* arena) {
-    const kernels::Context ctx = context_->kernel_context(workspace_bytes_);
-    const kernels::NormaliseTable table{&input_.table[0][0],
-                                        {input_.source[0], input_.source[1], input_.source[2]}};
-    kernels::cpu::normalise(ctx, table, n * input_.height * input_.width, images, arena + input_offset_,
-                            input_stride_);
-    for (const CpuStep& step : steps_)
-      step.kernel->run(ctx, n, arena + step.input, step.has_residual ? arena + step.residual : nullptr,
-                       arena + step.output);
+  // At most max_batch_ images at a time: load(ctx, begin, count, to) writes the network's input for images
+  // [begin, begin + count), the steps follow.
+  template <class Load>
+  void run_pieces(std::int64_t n, std::span<float> embeddings, std::span<float> head_output, Load&& load) {
+    auto* arena = static_cast<float*>(arena_.mutable_data());
+    for (std::int64_t begin = 0; begin < n; begin += max_batch_) {
+      const std::int64_t count = std::min<std::int64_t>(max_batch_, n - begin);
+      const kernels::Context ctx = context_->kernel_context(workspace_bytes_);
+      load(ctx, begin, count, arena + input_offset_);
+      for (const CpuStep& step : steps_)
+        step.kernel->run(ctx, count, arena + step.input, step.has_residual ? arena + step.residual : nullptr,
+                         arena + step.output);
+      if (!embeddings.empty())
+        copy_rows(arena + embedding_, embedding_stride_, count, embedding_size(),
+                  embeddings.data() + begin * embedding_size());
+      if (!head_output.empty()) copy_rows(arena + head_, head_stride_, count, 1, head_output.data() + begin);
+    }
   }
 
   static void copy_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t columns,
@@ -185,6 +177,12 @@ class CpuPlan final : public Plan {
 };
 
 }  // namespace
+
+std::int64_t Plan::macs_per_image() const noexcept {
+  std::int64_t sum = 0;
+  for (const PlanStep& step : steps()) sum += step.macs;
+  return sum;
+}
 
 void Plan::run_values(std::span<const float>, std::int64_t, std::span<float>, std::span<float>) {
   fail(

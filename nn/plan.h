@@ -71,7 +71,7 @@ class Plan {
                           std::span<float> head_output);
 
   virtual std::int64_t embedding_size() const noexcept = 0;
-  virtual std::int64_t macs_per_image() const noexcept = 0;
+  std::int64_t macs_per_image() const noexcept;           // of all steps
   virtual std::size_t memory_bytes() const noexcept = 0;  // packed weights and activations
   virtual const std::vector<PlanStep>& steps() const noexcept = 0;
 };

@@ -5,6 +5,7 @@
 
 #include "kernels/blocked_conv.h"
 #include "nn/batch_norm_factors.h"
+#include "nn/op_dims.h"
 
 namespace aikd::nn {
 namespace {
@@ -15,20 +16,6 @@ bool has_filters(OpKind kind) {
 
 const GraphNode& at(const GraphOps& graph, int node) {
   return graph.nodes()[static_cast<std::size_t>(node)];
-}
-
-kernels::Conv2dDims dims_of(const GraphOps& graph, const FusedOp& op) {
-  const Shape& x = at(graph, op.input).shape;
-  const Shape& f = op.op->weight.shape();
-  return {.n = 1,
-          .h = x[1],
-          .w = x[2],
-          .c = x[3],
-          .k = f[0],
-          .r = f[1],
-          .s = f[2],
-          .stride = op.op->conv.stride,
-          .pad = op.op->conv.pad};
 }
 
 class Fuser {
@@ -78,7 +65,8 @@ class Fuser {
     if (folds_backwards(bn)) return false;
     if (op.kind == OpKind::kLinear) return true;
     if (op.op->conv.pad == 0) return true;
-    return op.kind == OpKind::kConv2d && kernels::border_classes_suffice(dims_of(graph_, op));
+    return op.kind == OpKind::kConv2d && kernels::border_classes_suffice(conv2d_dims(
+                                             at(graph_, op.input).shape, op.op->weight.shape(), op.op->conv));
   }
 
   // The op of one node alone, with its input moved up through what folds into its columns.
@@ -215,6 +203,19 @@ void Affine::then(const std::vector<double>& next_scale, const std::vector<doubl
     scale[c] *= next_scale[c];
     shift[c] = shift[c] * next_scale[c] + next_shift[c];
   }
+}
+
+std::string window_name(const kernels::Conv2dDims& d) {
+  return concat(d.r, "x", d.s, " s", d.stride, " ", d.c, "->", d.k, " @", d.h, "x", d.w);
+}
+
+std::string epilogue_name(const FusedOp& op) {
+  std::string name;
+  if (op.residual >= 0 && op.residual_first) name += " +add";
+  if (op.slope != nullptr) name += " +prelu";
+  if (op.clamps) name += " +clamp";
+  if (op.residual >= 0 && !op.residual_first) name += " +add";
+  return name;
 }
 
 std::vector<FusedOp> fuse(const GraphOps& graph, const std::vector<int>& outputs) {

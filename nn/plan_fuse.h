@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/conv2d.h"
 #include "nn/graph.h"
 
 namespace aikd::nn {
@@ -37,6 +38,10 @@ struct FusedOp {
 
   bool activates() const noexcept { return slope != nullptr || clamps; }
 };
+
+// For names of steps: "3x3 s1 256->256 @14x14", and what the epilogue does: " +prelu +add".
+std::string window_name(const kernels::Conv2dDims& dims);
+std::string epilogue_name(const FusedOp& op);
 
 // Steps in an order that can be run: each one's inputs are the graph's input or outputs of earlier steps.
 // Nodes on which no output depends are left out. `outputs` are kept as values of their own. The graph must

@@ -9,6 +9,7 @@
 #include "kernels/blocked.h"
 #include "kernels/blocked_conv.h"
 #include "kernels/linear.h"
+#include "nn/op_dims.h"
 #include "tensor/buffer.h"
 
 namespace aikd::nn {
@@ -56,16 +57,11 @@ class EpilogueParameters {
     base_.lo = op.lo;
     base_.hi = op.hi;
     if (op.slope != nullptr) {
-      const auto given = op.slope->values<float>();
-      std::vector<float> slope(size(channels), given[0]);
-      if (given.size() == slope.size()) std::copy(given.begin(), given.end(), slope.begin());
+      const std::vector<float> slope = slope_per_channel(*op.slope, channels);
       slope_ = padded_rows<float>(slope, channels);
       base_.slope = slope_.data();
     }
-    if (op.residual >= 0 && op.residual_first) suffix_ += " +add";
-    if (op.slope != nullptr) suffix_ += " +prelu";
-    if (op.clamps) suffix_ += " +clamp";
-    if (op.residual >= 0 && !op.residual_first) suffix_ += " +add";
+    suffix_ = epilogue_name(op);
   }
   kernels::Epilogue with(const float* residual) const {
     kernels::Epilogue epilogue = base_;
@@ -80,10 +76,6 @@ class EpilogueParameters {
   Floats slope_;
   std::string suffix_;
 };
-
-std::string window_name(const kernels::Conv2dDims& d) {
-  return concat(d.r, "x", d.s, " s", d.stride, " ", d.c, "->", d.k, " @", d.h, "x", d.w);
-}
 
 class DirectConv final : public PlanKernel {
  public:
@@ -289,19 +281,7 @@ std::int64_t PlanValue::floats() const noexcept {
 }
 
 std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y) {
-  const auto dims = [&] {
-    const Shape& f = op.op->weight.shape();
-    const bool depthwise = op.kind == OpKind::kDepthwise;
-    return kernels::Conv2dDims{.n = 1,
-                               .h = x.h,
-                               .w = x.w,
-                               .c = x.c,
-                               .k = y.c,
-                               .r = f[depthwise ? 0 : 1],
-                               .s = f[depthwise ? 1 : 2],
-                               .stride = op.op->conv.stride,
-                               .pad = op.op->conv.pad};
-  };
+  const auto dims = [&] { return conv2d_dims({1, x.h, x.w, x.c}, op.op->weight.shape(), op.op->conv); };
   switch (op.kind) {
     case OpKind::kConv2d:
       return std::make_unique<DirectConv>(op, dims());

@@ -71,7 +71,6 @@ class CudaPlan final : public Plan {
   void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
            std::span<float> head_output) override {
     check_plan_call(network_, input_, {images.size(), n, embeddings.size(), head_output.size()});
-    const std::size_t image_bytes = std::size_t{3} * static_cast<std::size_t>(input_.height * input_.width);
     struct Pending {
       std::int64_t begin = 0, count = 0;
     };
@@ -89,11 +88,11 @@ class CudaPlan final : public Plan {
       collect(turn);
       const std::int64_t count = std::min<std::int64_t>(options_.max_batch, n - begin);
       const std::int64_t run_as = rounded_batch(count);
-      const auto bytes = static_cast<std::size_t>(count) * image_bytes;
+      const auto bytes = static_cast<std::size_t>(count) * image_bytes_;
       auto* const staging = static_cast<std::uint8_t*>(slots_[turn].in.data());
-      std::memcpy(staging, images.data() + static_cast<std::size_t>(begin) * image_bytes, bytes);
+      std::memcpy(staging, images.data() + static_cast<std::size_t>(begin) * image_bytes_, bytes);
       // Images that only fill the batch up are black, so that every run computes on defined numbers.
-      std::memset(staging + bytes, 0, static_cast<std::size_t>(run_as - count) * image_bytes);
+      std::memset(staging + bytes, 0, static_cast<std::size_t>(run_as - count) * image_bytes_);
       launch(slots_[turn], run_as);
       pending[turn] = {begin, count};
     }
@@ -103,11 +102,6 @@ class CudaPlan final : public Plan {
   }
 
   std::int64_t embedding_size() const noexcept override { return network_.embedding_size; }
-  std::int64_t macs_per_image() const noexcept override {
-    std::int64_t sum = 0;
-    for (const PlanStep& step : described_) sum += step.macs;
-    return sum;
-  }
   std::size_t memory_bytes() const noexcept override {
     std::size_t sum = arena_.bytes() + workspace_.bytes() + table_.bytes();
     for (const PlacedStep& placed : steps_) sum += placed.step->parameter_bytes();

@@ -14,6 +14,7 @@
 #include "kernels/linear.h"
 #include "nn/cuda/device_parameter.h"
 #include "nn/cuda/epilogue_parameters.h"
+#include "nn/op_dims.h"
 
 namespace aikd::nn {
 
@@ -28,10 +29,6 @@ std::size_t size(std::int64_t value) {
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
-}
-
-std::string window_name(const kernels::Conv2dDims& d) {
-  return concat(d.r, "x", d.s, " s", d.stride, " ", d.c, "->", d.k, " @", d.h, "x", d.w);
 }
 
 // Three ways, the first that is there: cuDNN with everything fused; cuDNN's sums and one pass for the rest;
@@ -316,17 +313,7 @@ std::unique_ptr<CudaStep> make_cuda_step(const CudaStepSpec& spec, Context& cont
                                          bool tf32) {
   const FusedOp& op = *spec.op;
   const auto dims = [&] {
-    const Shape& f = op.op->weight.shape();
-    const bool depthwise = op.kind == OpKind::kDepthwise;
-    return kernels::Conv2dDims{.n = 1,
-                               .h = spec.x.h,
-                               .w = spec.x.w,
-                               .c = spec.x.c,
-                               .k = spec.y.c,
-                               .r = f[depthwise ? 0 : 1],
-                               .s = f[depthwise ? 1 : 2],
-                               .stride = op.op->conv.stride,
-                               .pad = op.op->conv.pad};
+    return conv2d_dims({1, spec.x.h, spec.x.w, spec.x.c}, op.op->weight.shape(), op.op->conv);
   };
   switch (op.kind) {
     case OpKind::kConv2d:

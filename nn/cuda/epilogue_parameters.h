@@ -1,7 +1,6 @@
 // What follows the sums of a step (kernels/epilogue.h), with its parameters on the device.
 #pragma once
 
-#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "kernels/epilogue.h"
 #include "nn/cuda/cuda_steps.h"
 #include "nn/cuda/device_parameter.h"
+#include "nn/op_dims.h"
 
 namespace aikd::nn {
 
@@ -18,63 +18,50 @@ class EpilogueParameters {
  public:
   EpilogueParameters(const FusedOp& op, const CudaValue& y, const FoldedWeights& folded, const Affine& second,
                      Context& context)
-      : residual_first_(op.residual_first), clamps_(op.clamps), lo_(op.lo), hi_(op.hi) {
+      : has_residual_(op.residual >= 0), suffix_(epilogue_name(op)) {
     // A vector that is a flattened image has its features pixel by pixel.
     const std::int64_t rows = y.vector ? y.pixels() : 1;
     const auto upload = [&](std::span<const float> values) {
       return DeviceParameter(context, pad_rows<float>(values, y.c, y.padded), kernels::Storage::kF32);
     };
-    bias_classes_ = static_cast<std::int32_t>(folded.bias_classes);
     if (!folded.bias.empty()) bias_ = upload(folded.bias);
-    if (op.slope != nullptr) {
-      const auto given = op.slope->values<float>();
-      std::vector<float> slope(static_cast<std::size_t>(rows * y.c), given[0]);
-      if (given.size() == slope.size()) std::copy(given.begin(), given.end(), slope.begin());
-      slope_ = upload(slope);
-    }
+    if (op.slope != nullptr) slope_ = upload(slope_per_channel(*op.slope, rows * y.c));
     if (!second.identity()) {
-      const std::vector<float> scale(second.scale.begin(), second.scale.end());
-      const std::vector<float> shift(second.shift.begin(), second.shift.end());
-      scale2_ = upload(scale);
-      shift2_ = upload(shift);
+      scale2_ = upload(std::vector<float>(second.scale.begin(), second.scale.end()));
+      shift2_ = upload(std::vector<float>(second.shift.begin(), second.shift.end()));
+      suffix_ += " and batch_norm";
     }
-    if (op.residual >= 0 && op.residual_first) suffix_ += " +add";
-    if (op.slope != nullptr) suffix_ += " +prelu";
-    if (op.clamps) suffix_ += " +clamp";
-    if (op.residual >= 0 && !op.residual_first) suffix_ += " +add";
-    if (!second.identity()) suffix_ += " and batch_norm";
-    has_residual_ = op.residual >= 0;
+    base_.bias = bias_.floats();
+    base_.bias_classes = static_cast<std::int32_t>(folded.bias_classes);
+    base_.slope = slope_.floats();
+    base_.clamps = op.clamps;
+    base_.lo = op.lo;
+    base_.hi = op.hi;
+    base_.residual_first = op.residual_first;
+    base_.scale2 = scale2_.floats();
+    base_.shift2 = shift2_.floats();
   }
 
   kernels::cuda::FusedEpilogue with(const StepPointers& p) const {
-    kernels::cuda::FusedEpilogue epilogue;
-    epilogue.bias = bias_.floats();
-    epilogue.bias_classes = bias_classes_;
-    epilogue.slope = slope_.floats();
-    epilogue.clamps = clamps_;
-    epilogue.lo = lo_;
-    epilogue.hi = hi_;
-    epilogue.residual = has_residual_ ? p.residual : nullptr;
-    epilogue.residual_first = residual_first_;
-    epilogue.scale2 = scale2_.floats();
-    epilogue.shift2 = shift2_.floats();
-    epilogue.y2 = scale2_.floats() == nullptr ? nullptr : p.second;
+    kernels::cuda::FusedEpilogue epilogue = base_;
+    if (has_residual_) epilogue.residual = p.residual;
+    if (has_second()) epilogue.y2 = p.second;
     return epilogue;
   }
   // What cuDNN is asked to fuse.
   void describe(kernels::cuda::CudnnConvSpec& spec) const {
-    spec.bias = bias_.floats() != nullptr;
-    spec.prelu = slope_.floats() != nullptr;
-    spec.clamps = clamps_;
-    spec.lo = lo_;
-    spec.hi = hi_;
+    spec.bias = base_.bias != nullptr;
+    spec.prelu = base_.slope != nullptr;
+    spec.clamps = base_.clamps;
+    spec.lo = base_.lo;
+    spec.hi = base_.hi;
     spec.residual = has_residual_;
-    spec.residual_first = residual_first_;
-    spec.second_output = scale2_.floats() != nullptr;
+    spec.residual_first = base_.residual_first;
+    spec.second_output = has_second();
   }
-  std::int32_t bias_classes() const noexcept { return bias_classes_; }
+  std::int32_t bias_classes() const noexcept { return base_.bias_classes; }
   bool activates_or_adds() const noexcept {
-    return slope_.floats() != nullptr || clamps_ || has_residual_ || scale2_.floats() != nullptr;
+    return base_.slope != nullptr || base_.clamps || has_residual_ || has_second();
   }
   const std::string& suffix() const noexcept { return suffix_; }
   std::size_t bytes() const noexcept {
@@ -82,10 +69,11 @@ class EpilogueParameters {
   }
 
  private:
+  bool has_second() const noexcept { return base_.scale2 != nullptr; }
+
   DeviceParameter bias_, slope_, scale2_, shift2_;
-  std::int32_t bias_classes_ = 1;
-  bool residual_first_, clamps_, has_residual_ = false;
-  float lo_, hi_;
+  kernels::cuda::FusedEpilogue base_;  // without what differs from run to run
+  bool has_residual_;
   std::string suffix_;
 };
 
