@@ -65,9 +65,10 @@ FaceFolder::FaceFolder(int faces) {
   std::sort(names_.begin(), names_.end());
 }
 
+// On the CPU: with a card in sight --device auto would take it, and these tests compare the CPU's bytes.
 RunResult FaceFolder::raw(const std::string& arguments) const {
-  return run(concat("cd ", quote(dir_.path()), " && unset AIKD_MODEL && ", quote(program("aikd-score")), " ",
-                    arguments));
+  return run(concat("cd ", quote(dir_.path()), " && unset AIKD_MODEL && CUDA_VISIBLE_DEVICES= ",
+                    quote(program("aikd-score")), " ", arguments));
 }
 
 RunResult FaceFolder::score(const std::string& arguments) const {
