@@ -2,9 +2,13 @@
 // gradients by the kernels.
 #include "kernels/conv2d_gradients.h"
 #include "kernels/gradients.h"
+#include "kernels/loss.h"
+#include "nn/cuda/cuda_ops.h"
 #include "nn/device_ops.h"
 #include "nn/functional.h"
 #include "nn/op_dims.h"
+#include "nn/plan_network.h"
+#include "tensor/config.h"
 
 namespace aikd::nn {
 namespace {
@@ -164,6 +168,39 @@ class CpuOps final : public DeviceOps {
   }
   Tensor cast(const Tensor& x, DType to) override { return x.to(to); }
 
+  Tensor images(const InputTable& table, std::span<const std::uint8_t> bytes, std::int64_t n) override {
+    return normalise(*context_, table, bytes, n);
+  }
+
+  Tensor cosine_loss(const Tensor& teacher, const Tensor& student) override {
+    const std::int64_t rows = student.shape()[0];
+    Tensor per_row = Tensor::empty({rows}), loss = Tensor::empty({1});
+    cpu::cosine_embedding_loss(context_->kernel_context(cpu::cosine_embedding_loss_workspace_bytes(rows)),
+                               rows, student.shape()[1], teacher.data<float>(), student.data<float>(),
+                               per_row.mutable_data<float>(), loss.mutable_data<float>());
+    return loss;
+  }
+  Tensor cosine_loss_gradient(const Tensor& teacher, const Tensor& student, float upstream) override {
+    Tensor gradient = Tensor::empty(student.shape());
+    cpu::cosine_embedding_loss_backward(ctx(), student.shape()[0], student.shape()[1], teacher.data<float>(),
+                                        student.data<float>(), upstream, gradient.mutable_data<float>());
+    return gradient;
+  }
+  Tensor quality_loss(const Tensor& score, const Tensor& target, float beta) override {
+    Tensor loss = Tensor::empty({1});
+    cpu::smooth_l1_loss(context_->kernel_context(cpu::mean_loss_workspace_bytes(score.numel())),
+                        score.numel(), beta, score.data<float>(), target.data<float>(),
+                        loss.mutable_data<float>());
+    return loss;
+  }
+  Tensor quality_loss_gradient(const Tensor& score, const Tensor& target, float beta,
+                               float upstream) override {
+    Tensor gradient = Tensor::empty(score.shape());
+    cpu::smooth_l1_loss_backward(ctx(), score.numel(), beta, score.data<float>(), target.data<float>(),
+                                 upstream, gradient.mutable_data<float>());
+    return gradient;
+  }
+
  private:
   static Context& checked(Context& context) {
     require(context.device() == Device::cpu(), ErrorKind::kInternal, "make_cpu_ops was given a context on ",
@@ -183,6 +220,13 @@ class CpuOps final : public DeviceOps {
 
 std::unique_ptr<DeviceOps> make_cpu_ops(Context& context) {
   return std::make_unique<CpuOps>(context);
+}
+
+std::unique_ptr<DeviceOps> make_device_ops(Context& context, Precision precision) {
+  check_plan_device(context, {.precision = precision});
+  if constexpr (kHasCuda)
+    if (context.on_cuda()) return make_cuda_ops(context, precision);
+  return make_cpu_ops(context);
 }
 
 }  // namespace aikd::nn

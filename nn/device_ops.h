@@ -2,16 +2,18 @@
 // reductions. One implementation per kind of device; the tape (nn/tape.h) is written against this and knows
 // neither kernels nor devices.
 //
-// Activations are in storage() (fp32 on the CPU; fp32, fp16 or bf16 on CUDA), gradients of activations
-// likewise; parameters, their gradients, statistics and losses are fp32. Layouts are those of nn/ops.h.
+// Images are in storage() (fp32 on the CPU; fp32, fp16 or bf16 on CUDA), their gradients likewise; vectors
+// [N, features], parameters, their gradients, statistics and losses are fp32. Layouts are those of nn/ops.h.
 // Shapes have been checked by the caller. Every function returns new tensors and changes no argument, unless
 // it says so.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "nn/ops.h"
+#include "nn/plan.h"
 #include "tensor/context.h"
 
 namespace aikd::nn {
@@ -76,9 +78,23 @@ class DeviceOps {
   virtual Tensor linear_weight_gradient(const Tensor& dy, const Tensor& x) = 0;
 
   virtual Tensor cast(const Tensor& x, DType to) = 0;
+
+  // The network's input for n images of bytes (nn/plan.h, InputTable): [n, height, width, 3] in storage().
+  virtual Tensor images(const InputTable& table, std::span<const std::uint8_t> bytes, std::int64_t n) = 0;
+
+  // Losses (kernels/loss.h), fp32 on this device: the loss is [1], its gradient has the shape of the second
+  // argument's (cosine) or first argument's (quality), and is multiplied by `upstream`.
+  virtual Tensor cosine_loss(const Tensor& teacher, const Tensor& student) = 0;  // mean of 1 - cos
+  virtual Tensor cosine_loss_gradient(const Tensor& teacher, const Tensor& student, float upstream) = 0;
+  // SmoothL1 of two tensors of one size; beta 0: L1.
+  virtual Tensor quality_loss(const Tensor& score, const Tensor& target, float beta) = 0;
+  virtual Tensor quality_loss_gradient(const Tensor& score, const Tensor& target, float beta,
+                                       float upstream) = 0;
 };
 
 // The CPU's, in fp32. `context` must be on the CPU and outlive it.
 std::unique_ptr<DeviceOps> make_cpu_ops(Context& context);
+// For the context's device. Error(kUsage): the CPU computes in fp32 only.
+std::unique_ptr<DeviceOps> make_device_ops(Context& context, Precision precision);
 
 }  // namespace aikd::nn

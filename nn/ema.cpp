@@ -37,8 +37,8 @@ Ema::Ema(Context& context, std::span<const NamedTensor> tensors, const EmaOption
     slices_.push_back(slice);
   }
   const auto count = static_cast<std::int64_t>(slices_.size());
-  chunks_.resize(static_cast<std::size_t>(cpu::tensor_chunk_count(slices_.data(), count)));
-  cpu::make_tensor_chunks(slices_.data(), count, chunks_.data());
+  chunks_.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(slices_.data(), count)));
+  kernels::make_tensor_chunks(slices_.data(), count, chunks_.data());
 }
 
 double Ema::decay_of(std::int64_t update) const noexcept {

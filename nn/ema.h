@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/optimiser_cpu.h"
+#include "kernels/optimiser.h"
 #include "nn/module.h"
 #include "nn/training_state.h"
 #include "tensor/context.h"
@@ -52,7 +52,7 @@ class Ema {
   EmaOptions options_;
   std::vector<Entry> entries_;
   std::vector<kernels::cpu::TensorSlice> slices_;  // of the fp32 ones
-  std::vector<kernels::cpu::TensorChunk> chunks_;
+  std::vector<kernels::TensorChunk> chunks_;
   std::int64_t updates_ = 0;
 };
 

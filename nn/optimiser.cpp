@@ -36,8 +36,8 @@ void check_rates(const ParameterGroup& group) {
 
 Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups)
     : context_(&context), kind_(kind), groups_(std::move(groups)) {
-  require(!groups_.empty() && groups_.size() <= cpu::kOptimiserGroups, kInternal,
-          "Optimiser: there must be 1 to ", cpu::kOptimiserGroups, " groups, got ", groups_.size(), ".");
+  require(!groups_.empty() && groups_.size() <= kernels::kOptimiserGroups, kInternal,
+          "Optimiser: there must be 1 to ", kernels::kOptimiserGroups, " groups, got ", groups_.size(), ".");
   std::set<std::string> names;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     check_rates(groups_[g]);
@@ -68,8 +68,8 @@ Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<Parameter
     }
   }
   const auto count = static_cast<std::int64_t>(slices_.size());
-  chunks_.resize(static_cast<std::size_t>(cpu::tensor_chunk_count(slices_.data(), count)));
-  cpu::make_tensor_chunks(slices_.data(), count, chunks_.data());
+  chunks_.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(slices_.data(), count)));
+  kernels::make_tensor_chunks(slices_.data(), count, chunks_.data());
 }
 
 StepReport Optimiser::step(const TrainedParameters& trained, const StepOptions& options) {
@@ -95,14 +95,14 @@ StepReport Optimiser::step(const TrainedParameters& trained, const StepOptions& 
                                  .non_finite = &non_finite,
                                  .steps = &steps_};
   if (kind_ == OptimiserKind::kSgd) {
-    cpu::SgdOptions sgd;
+    kernels::SgdOptions sgd;
     for (std::size_t g = 0; g < groups_.size(); ++g)
       sgd.groups[g] = {.learning_rate = groups_[g].learning_rate,
                        .momentum = groups_[g].momentum,
                        .weight_decay = groups_[g].weight_decay};
     cpu::sgd_momentum(ctx, list, sgd, control);
   } else {
-    cpu::AdamOptions adam;
+    kernels::AdamOptions adam;
     for (std::size_t g = 0; g < groups_.size(); ++g)
       adam.groups[g] = {.learning_rate = groups_[g].learning_rate,
                         .beta1 = groups_[g].beta1,

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/optimiser_cpu.h"
+#include "kernels/optimiser.h"
 #include "nn/tape.h"
 #include "nn/training_state.h"
 #include "tensor/context.h"
@@ -75,7 +75,7 @@ class Optimiser {
   std::vector<ParameterGroup> groups_;
   std::vector<Parameter> parameters_;
   std::vector<kernels::cpu::TensorSlice> slices_;
-  std::vector<kernels::cpu::TensorChunk> chunks_;
+  std::vector<kernels::TensorChunk> chunks_;
   std::int32_t steps_ = 0;
 };
 

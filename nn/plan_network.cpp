@@ -1,5 +1,7 @@
 #include "nn/plan_network.h"
 
+#include "tensor/config.h"
+
 namespace aikd::nn {
 
 PlanNetwork record_network(const Module& backbone, const Module* head, const InputTable& input) {
@@ -33,13 +35,27 @@ void check_plan_options(const InputTable& input, const PlanOptions& options) {
             ", but an image has the channels 0, 1 and 2.");
 }
 
+void check_plan_device(const Context& context, const PlanOptions& options) {
+  if (context.on_cuda()) {
+    require(kHasCuda, ErrorKind::kInternal, "A build without CUDA was given a context on ",
+            context.device().to_string(), ".");
+    return;
+  }
+  require(options.precision == Precision::kFp32, ErrorKind::kUsage, "The precision ",
+          name_of(options.precision),
+          " was asked for, but the CPU computes in fp32 only; use --precision fp32 or a CUDA device.");
+}
+
+void check_plan_images(const InputTable& input, std::size_t bytes, std::int64_t n) {
+  require(n >= 0, ErrorKind::kUsage, "Plan::run: the number of images must not be negative, got ", n, ".");
+  const std::int64_t expected = n * 3 * input.height * input.width;
+  require(bytes == static_cast<std::size_t>(expected), ErrorKind::kUsage, "Plan::run: ", n, " images of ",
+          input.width, "x", input.height, " pixels are ", expected, " bytes, got ", bytes, ".");
+}
+
 void check_plan_call(const PlanNetwork& network, const InputTable& input, const PlanCall& call) {
   const std::int64_t n = call.n;
-  require(n >= 0, ErrorKind::kUsage, "Plan::run: the number of images must not be negative, got ", n, ".");
-  const std::int64_t bytes = n * 3 * input.height * input.width;
-  require(call.image_bytes == static_cast<std::size_t>(bytes), ErrorKind::kUsage, "Plan::run: ", n,
-          " images of ", input.width, "x", input.height, " pixels are ", bytes, " bytes, got ",
-          call.image_bytes, ".");
+  check_plan_images(input, call.image_bytes, n);
   require(call.embeddings == 0 || call.embeddings == static_cast<std::size_t>(n * network.embedding_size),
           ErrorKind::kUsage, "Plan::run: ", n, " embeddings of ", network.embedding_size,
           " numbers need room for ", n * network.embedding_size, ", got ", call.embeddings, ".");

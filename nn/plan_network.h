@@ -26,6 +26,13 @@ PlanNetwork record_network(const Module& backbone, const Module* head, const Inp
 // Throws Error(kUsage) for options or an input table that no plan can follow.
 void check_plan_options(const InputTable& input, const PlanOptions& options);
 
+// What a context's device can compute in. Throws Error(kUsage) for a precision that the CPU does not have,
+// Error(kInternal) for a CUDA context in a build without CUDA.
+void check_plan_device(const Context& context, const PlanOptions& options);
+
+// `bytes` of n >= 0 images. Throws Error(kUsage).
+void check_plan_images(const InputTable& input, std::size_t bytes, std::int64_t n);
+
 // The arguments of Plan::run. Throws Error(kUsage).
 struct PlanCall {
   std::size_t image_bytes = 0;  // in all

@@ -17,14 +17,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kRegisters = 32;
-#else
-constexpr int kRegisters = 16;
-#endif
 // The largest tile: two vectors of output channels per pixel; 14 pixels (28 accumulators, 2 filters, 1
 // broadcast) of 32 registers, or 6 of 16. 112, 56, 28 and 14 are multiples of 14.
-constexpr int kLargestTile = kRegisters == 32 ? 14 : 6;
+constexpr int kLargestTile = AIKD_REGISTERS == 32 ? 14 : 6;
 
 std::int64_t ConvBlock() {
   return 2 * static_cast<std::int64_t>(hn::Lanes(D()));

@@ -20,11 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kColumns = 8;
-#else
-constexpr int kColumns = 4;
-#endif
+constexpr int kColumns = AIKD_REGISTERS == 32 ? 8 : 4;
 
 // One tap (r, s) over all images.
 struct TapJob {

@@ -9,24 +9,11 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/depthwise_gradients.cpp"
 #include <hwy/foreach_target.h>
 //
-#include <hwy/highway.h>
+#include "kernels/cpu/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-constexpr std::int64_t kGroup = 16;  // channels per task of the last step
-
-// body(d, c) for whole vectors of [0, channels), then one lane at a time.
-template <class Body>
-HWY_INLINE void ForChannels(std::int64_t channels, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> d1;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) body(d, c);
-  for (; c < channels; ++c) body(d1, c);
-}
 
 // Taps of one side that pixel `at` meets: first, first + stride, ... below end; tap t meets output (at + pad
 // - t) / stride.
@@ -55,7 +42,7 @@ void DepthwiseData(const Context& ctx, const Conv2dDims& dims, const float* dy, 
       const float* const first_dy = dy + ((n * P + p) * Q + q) * C;
       const float* const first_tap = weight + (rows.first * dims.s + columns.first) * C;
       float* const out = dx + (task * dims.w + w) * C;
-      ForChannels(C, [&](auto d, std::int64_t c) HWY_ATTR {
+      ForVectors(0, C, [&](auto d, std::int64_t c) HWY_ATTR {
         auto sum = hn::Zero(d);
         const float* dy_row = first_dy + c;
         const float* tap_row = first_tap + c;
@@ -100,7 +87,7 @@ void RowGradient(const Conv2dDims& dims, const float* dy, const float* x, std::i
   const std::int64_t last = s0 + static_cast<std::int64_t>(kTaps) - 1, room = dims.w - 1 + dims.pad - last;
   const std::int64_t begin = std::min(Q, ceil_div(dims.pad - s0, stride));
   const std::int64_t end = std::clamp<std::int64_t>(room < 0 ? 0 : room / stride + 1, begin, Q);
-  ForChannels(C, [&](auto d, std::int64_t c) HWY_ATTR {
+  ForVectors(0, C, [&](auto d, std::int64_t c) HWY_ATTR {
     hn::Vec<decltype(d)> acc[kTaps];
     AIKD_UNROLL
     for (std::size_t t = 0; t < kTaps; ++t)
@@ -140,14 +127,8 @@ void DepthwiseFilter(const Context& ctx, const Conv2dDims& dims, const float* dy
       for (; s < dims.s; ++s) RowGradient<1>(dims, dy_row, x_row, s, sums + r * dims.s * C);
     }
   });
-  parallel_for(ctx, (taps * C + kGroup - 1) / kGroup, [&](std::ptrdiff_t task, int) {
-    const std::int64_t begin = task * kGroup, count = std::min(kGroup, taps * C - begin);
-    double sums[kGroup] = {};
-    for (std::int64_t row = 0; row < dims.n * P; ++row)
-      for (std::int64_t i = 0; i < count; ++i)
-        sums[i] += static_cast<double>(partial[row * taps * C + begin + i]);
-    for (std::int64_t i = 0; i < count; ++i) dweight[begin + i] = static_cast<float>(sums[i]);
-  });
+  SumOfParts<1>(ctx, dims.n * P, taps * C, partial,
+                [&](std::int64_t i, const double* sums) { dweight[i] = static_cast<float>(sums[0]); });
 }
 
 }  // namespace aikd::kernels::cpu::HWY_NAMESPACE

@@ -13,36 +13,18 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/gradients.cpp"
 #include <hwy/foreach_target.h>
 //
-#include <hwy/highway.h>
+#include "kernels/cpu/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr std::int64_t kPanel = 32;    // rows
-constexpr std::int64_t kGroup = 16;    // channels per task of the last step
+constexpr std::int64_t kGroup = 16;    // channels per task of the last step of the statistics
 constexpr std::int64_t kChunk = 8192;  // elements per task of flat loops
 
 std::int64_t Panels(std::int64_t rows) {
   return (rows + kPanel - 1) / kPanel;
-}
-
-// body(d, i) for whole vectors of [begin, end), then one lane at a time.
-template <class Body>
-HWY_INLINE void ForVectors(std::int64_t begin, std::int64_t end, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> d1;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = begin;
-  for (; i + lanes <= end; i += lanes) body(d, i);
-  for (; i < end; ++i) body(d1, i);
-}
-
-template <class Body>
-void ForChunks(const Context& ctx, std::int64_t count, const Body& body) {
-  parallel_for(ctx, (count + kChunk - 1) / kChunk, [&](std::ptrdiff_t task, int) {
-    ForVectors(task * kChunk, std::min(count, (task + 1) * kChunk), body);
-  });
 }
 
 // sums[j * channels + c] = over rows [begin, end) the sum of terms(d, row * channels + c, c, values)[j].
@@ -87,33 +69,14 @@ void SumPanels(const Context& ctx, std::int64_t rows, std::int64_t channels, con
   });
 }
 
-// finish(c, sums) with the kSums sums of channel c over all panels.
-template <std::size_t kSums, class Finish>
-void SumOfPanels(const Context& ctx, std::int64_t rows, std::int64_t channels, const float* partial,
-                 const Finish& finish) {
-  parallel_for(ctx, (channels + kGroup - 1) / kGroup, [&](std::ptrdiff_t task, int) {
-    const std::int64_t c0 = task * kGroup, count = std::min(kGroup, channels - c0);
-    double sums[kGroup][kSums] = {};
-    for (std::int64_t panel = 0; panel < Panels(rows); ++panel) {
-      for (std::size_t j = 0; j < kSums; ++j) {
-        const float* from =
-            partial + (panel * static_cast<std::int64_t>(kSums) + static_cast<std::int64_t>(j)) * channels +
-            c0;
-        for (std::int64_t c = 0; c < count; ++c) sums[c][j] += static_cast<double>(from[c]);
-      }
-    }
-    for (std::int64_t c = 0; c < count; ++c) finish(c0 + c, sums[c]);
-  });
-}
-
 void ColumnSums(const Context& ctx, std::int64_t rows, std::int64_t channels, const float* x, float* y) {
   auto* const partial = static_cast<float*>(ctx.workspace);
   SumPanels<1>(
       ctx, rows, channels,
       [&](auto d, std::int64_t at, std::int64_t, auto& sums) HWY_ATTR { sums[0] = hn::LoadU(d, x + at); },
       partial);
-  SumOfPanels<1>(ctx, rows, channels, partial,
-                 [&](std::int64_t c, const double* sums) { y[c] = static_cast<float>(sums[0]); });
+  SumOfParts<1>(ctx, Panels(rows), channels, partial,
+                [&](std::int64_t c, const double* sums) { y[c] = static_cast<float>(sums[0]); });
 }
 
 void BatchStatistics(const Context& ctx, std::int64_t rows, std::int64_t channels, const float* x,
@@ -174,7 +137,7 @@ void BatchNormGradient(const Context& ctx, std::int64_t rows, std::int64_t chann
   float* const p = partial + 2 * Panels(rows) * channels;
   float* const q = p + channels;
   float* const r = q + channels;
-  SumOfPanels<2>(ctx, rows, channels, partial, [&](std::int64_t c, const double* sums) {
+  SumOfParts<2>(ctx, Panels(rows), channels, partial, [&](std::int64_t c, const double* sums) {
     const double inverse = 1.0 / std::sqrt(static_cast<double>(a.var[c]) + static_cast<double>(a.eps));
     const double scale = (a.weight == nullptr ? 1.0 : static_cast<double>(a.weight[c])) * inverse;
     const double share = a.batch ? -scale / static_cast<double>(rows) : 0.0;
@@ -212,13 +175,13 @@ void PreluGradient(const Context& ctx, std::int64_t rows, std::int64_t channels,
         hn::StoreU(hn::IfThenElse(passes, g, hn::Mul(g, hn::LoadU(d, slope + c))), d, dx + at);
       },
       partial);
-  SumOfPanels<1>(ctx, rows, channels, partial,
-                 [&](std::int64_t c, const double* sums) { dslope[c] = static_cast<float>(sums[0]); });
+  SumOfParts<1>(ctx, Panels(rows), channels, partial,
+                [&](std::int64_t c, const double* sums) { dslope[c] = static_cast<float>(sums[0]); });
 }
 
 void ClampGradient(const Context& ctx, std::int64_t count, const float* x, float lo, float hi,
                    const float* dy, float* dx) {
-  ForChunks(ctx, count, [&](auto d, std::int64_t i) HWY_ATTR {
+  ForChunks(ctx, count, kChunk, [&](auto d, std::int64_t i) HWY_ATTR {
     const auto v = hn::LoadU(d, x + i);
     const auto stopped = hn::Or(hn::Le(v, hn::Set(d, lo)), hn::Ge(v, hn::Set(d, hi)));
     hn::StoreU(hn::IfThenZeroElse(stopped, hn::LoadU(d, dy + i)), d, dx + i);
@@ -226,7 +189,7 @@ void ClampGradient(const Context& ctx, std::int64_t count, const float* x, float
 }
 
 void Accumulate(const Context& ctx, std::int64_t count, const float* x, float* y) {
-  ForChunks(ctx, count, [&](auto d, std::int64_t i) HWY_ATTR {
+  ForChunks(ctx, count, kChunk, [&](auto d, std::int64_t i) HWY_ATTR {
     hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
   });
 }

@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/linear_gradients.cpp"
 #include <hwy/foreach_target.h>
 //
-#include <hwy/highway.h>
+#include "kernels/cpu/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
@@ -20,17 +20,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 // weight gradient 2 KiB of every row of x, so that eight rows stay in L1.
 constexpr std::int64_t kDataColumns = 2048, kColumns = 512;
 constexpr std::int64_t kOutputs = 128;  // of a task of the weight gradient
-
-// body(d, j) for whole vectors of [begin, end), then one lane at a time.
-template <class Body>
-HWY_INLINE void ForVectors(std::int64_t begin, std::int64_t end, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> d1;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t j = begin;
-  for (; j + lanes <= end; j += lanes) body(d, j);
-  for (; j < end; ++j) body(d1, j);
-}
 
 // dx[i,j] += sum over o in [o0, o0 + kCount) of dy[i,o] weight[o,j], or = when o0 is 0. The weights come from
 // memory once, for the first row, and from the nearest cache for the others.

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/loss_cpu.h"
+#include "kernels/loss.h"
 
 namespace aikd::kernels::cpu {
 namespace {

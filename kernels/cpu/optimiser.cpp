@@ -1,5 +1,5 @@
 // Multi-tensor optimisers: bound by memory.
-#include "kernels/optimiser_cpu.h"
+#include "kernels/optimiser.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,7 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/optimiser.cpp"
 #include <hwy/foreach_target.h>
 //
-#include <hwy/highway.h>
+#include "kernels/cpu/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
@@ -25,12 +25,7 @@ void ForElements(const Context& ctx, const TensorList& list, const Body& body) {
     const TensorChunk& chunk = list.chunks[task];
     const TensorSlice& tensor = list.tensors[chunk.tensor];
     const std::int64_t end = std::min(tensor.count, chunk.begin + kOptimiserChunk);
-    const hn::ScalableTag<float> d;
-    const hn::CappedTag<float, 1> d1;
-    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-    std::int64_t i = chunk.begin;
-    for (; i + lanes <= end; i += lanes) body(d, i, tensor);
-    for (; i < end; ++i) body(d1, i, tensor);
+    ForVectors(chunk.begin, end, [&](auto d, std::int64_t i) HWY_ATTR { body(d, i, tensor); });
   });
 }
 
@@ -132,19 +127,6 @@ GradientScale scale_of(const StepControl& control) {
 }
 
 }  // namespace
-
-std::int64_t tensor_chunk_count(const TensorSlice* tensors, std::int64_t count) noexcept {
-  std::int64_t chunks = 0;
-  for (std::int64_t i = 0; i < count; ++i)
-    chunks += (tensors[i].count + kOptimiserChunk - 1) / kOptimiserChunk;
-  return chunks;
-}
-
-void make_tensor_chunks(const TensorSlice* tensors, std::int64_t count, TensorChunk* chunks) noexcept {
-  for (std::int64_t i = 0; i < count; ++i)
-    for (std::int64_t begin = 0; begin < tensors[i].count; begin += kOptimiserChunk)
-      *chunks++ = {.tensor = i, .begin = begin};
-}
 
 std::size_t gradient_norm_workspace_bytes(std::int64_t chunk_count) noexcept {
   return static_cast<std::size_t>(chunk_count) * sizeof(double);

@@ -11,24 +11,13 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/pointwise.cpp"
 #include <hwy/foreach_target.h>
 //
-#include <hwy/highway.h>
+#include "kernels/cpu/loops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr std::int64_t kChunk = 4096;  // elements per task of the flat kernels
-
-// Calls body(d, i) for whole vectors of [begin, end) and then, with one-lane vectors, for the rest.
-template <class Body>
-void ForVectors(std::int64_t begin, std::int64_t end, const Body& body) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> d1;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = begin;
-  for (; i + lanes <= end; i += lanes) body(d, i);
-  for (; i < end; ++i) body(d1, i);
-}
 
 void BatchNorm(const Context& ctx, std::int64_t rows, std::int64_t channels, const float* x,
                const float* scale, const float* shift, float* y) {
@@ -55,21 +44,15 @@ void Prelu(const Context& ctx, std::int64_t rows, std::int64_t channels, const f
 }
 
 void Clamp(const Context& ctx, std::int64_t count, const float* x, float lo, float hi, float* y) {
-  parallel_for(ctx, (count + kChunk - 1) / kChunk, [&](std::ptrdiff_t task, int) {
-    const std::int64_t begin = task * kChunk, end = begin + kChunk < count ? begin + kChunk : count;
-    ForVectors(begin, end, [&](auto d, std::int64_t i) HWY_ATTR {
-      const auto v = hn::LoadU(d, x + i), low = hn::Set(d, lo), high = hn::Set(d, hi);
-      hn::StoreU(hn::IfThenElse(hn::Lt(v, low), low, hn::IfThenElse(hn::Gt(v, high), high, v)), d, y + i);
-    });
+  ForChunks(ctx, count, kChunk, [&](auto d, std::int64_t i) HWY_ATTR {
+    const auto v = hn::LoadU(d, x + i), low = hn::Set(d, lo), high = hn::Set(d, hi);
+    hn::StoreU(hn::IfThenElse(hn::Lt(v, low), low, hn::IfThenElse(hn::Gt(v, high), high, v)), d, y + i);
   });
 }
 
 void Add(const Context& ctx, std::int64_t count, const float* a, const float* b, float* y) {
-  parallel_for(ctx, (count + kChunk - 1) / kChunk, [&](std::ptrdiff_t task, int) {
-    const std::int64_t begin = task * kChunk, end = begin + kChunk < count ? begin + kChunk : count;
-    ForVectors(begin, end, [&](auto d, std::int64_t i) HWY_ATTR {
-      hn::StoreU(hn::Add(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, y + i);
-    });
+  ForChunks(ctx, count, kChunk, [&](auto d, std::int64_t i) HWY_ATTR {
+    hn::StoreU(hn::Add(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, y + i);
   });
 }
 

@@ -4,6 +4,9 @@
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 
+// Vector registers of the target that is being compiled.
+#define AIKD_REGISTERS (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 32 : 16)
+
 // Loops over accumulators held in registers must be unrolled completely.
 #if defined(__clang__)
 #define AIKD_UNROLL _Pragma("clang loop unroll(full)")

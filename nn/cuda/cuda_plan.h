@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
+#include "nn/frozen_plan.h"
 #include "nn/plan.h"
 
 namespace aikd::nn {
@@ -12,5 +14,10 @@ namespace aikd::nn {
 // emulator.
 std::unique_ptr<Plan> compile_cuda_plan(const Module& backbone, const Module* head, const InputTable& input,
                                         Context& context, const PlanOptions& options);
+
+// The same for FrozenPlan::compile (nn/frozen_plan.h).
+std::unique_ptr<FrozenPlan> compile_cuda_frozen_plan(const GraphOps& graph, int input,
+                                                     const std::vector<int>& outputs, const InputTable& table,
+                                                     Context& context, const PlanOptions& options);
 
 }  // namespace aikd::nn

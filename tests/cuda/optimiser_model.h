@@ -12,7 +12,7 @@ namespace aikd::test::optimisers {
 
 using kernels::Storage;
 using kernels::cuda::StepControl;
-using kernels::cuda::TensorChunk;
+using kernels::TensorChunk;
 using kernels::cuda::TensorList;
 using kernels::cuda::TensorSlice;
 
@@ -75,8 +75,8 @@ class Model {
                         .group = static_cast<std::int32_t>(t % 2)});
     }
     std::vector<TensorChunk> chunks(static_cast<std::size_t>(
-        kernels::cuda::tensor_chunk_count(slices.data(), static_cast<std::int64_t>(kTensors))));
-    kernels::cuda::make_tensor_chunks(slices.data(), static_cast<std::int64_t>(kTensors), chunks.data());
+        kernels::tensor_chunk_count(slices.data(), static_cast<std::int64_t>(kTensors))));
+    kernels::make_tensor_chunks(slices.data(), static_cast<std::int64_t>(kTensors), chunks.data());
     slices_.emplace(slices);
     chunks_.emplace(chunks);
     return {slices_->data(), chunks_->data(), static_cast<std::int64_t>(chunks.size())};

@@ -59,7 +59,7 @@ void check_copies(const Model& model, Storage low_precision) {
 }
 
 std::vector<float> run_sgd(Storage storage, Storage low_precision, unsigned shifted, float max_norm,
-                           const kernels::cuda::SgdOptions& options, int steps, bool check) {
+                           const kernels::SgdOptions& options, int steps, bool check) {
   Model model(shifted, First::kUnwritten, low_precision);
   auto states = make_states<oracle::SgdState>(model);
   for (int step = 1; step <= steps; ++step) {
@@ -98,7 +98,7 @@ std::vector<float> run_sgd(Storage storage, Storage low_precision, unsigned shif
 }
 
 std::vector<float> run_adam(Storage storage, Storage low_precision, unsigned shifted, float max_norm,
-                            const kernels::cuda::AdamOptions& options, int steps, bool check) {
+                            const kernels::AdamOptions& options, int steps, bool check) {
   Model model(shifted, First::kZeros, low_precision);
   auto states = make_states<oracle::AdamState>(model);
   // Where the gradients of all steps (nearly) cancel with the decay, their fp32 roundings are divided by the
@@ -152,15 +152,15 @@ std::vector<float> run_adam(Storage storage, Storage low_precision, unsigned shi
 TEST_CASE("optimiser: chunks cover every tensor once, in order") {
   const TensorSlice slices[] = {{.count = 0},
                                 {.count = 1},
-                                {.count = kernels::cuda::kOptimiserChunk},
-                                {.count = 2 * kernels::cuda::kOptimiserChunk + 1},
+                                {.count = kernels::kOptimiserChunk},
+                                {.count = 2 * kernels::kOptimiserChunk + 1},
                                 {.count = 0}};
-  REQUIRE(kernels::cuda::tensor_chunk_count(slices, 5) == 5);
+  REQUIRE(kernels::tensor_chunk_count(slices, 5) == 5);
   TensorChunk chunks[6] = {};
   chunks[5] = {.tensor = 77, .begin = 78};
-  kernels::cuda::make_tensor_chunks(slices, 5, chunks);
+  kernels::make_tensor_chunks(slices, 5, chunks);
   const TensorChunk expected[] = {
-      {1, 0},  {2, 0}, {3, 0}, {3, kernels::cuda::kOptimiserChunk}, {3, 2 * kernels::cuda::kOptimiserChunk},
+      {1, 0},  {2, 0}, {3, 0}, {3, kernels::kOptimiserChunk}, {3, 2 * kernels::kOptimiserChunk},
       {77, 78}};
   for (std::size_t i = 0; i < 6; ++i) {
     CHECK(chunks[i].tensor == expected[i].tensor);
@@ -170,7 +170,7 @@ TEST_CASE("optimiser: chunks cover every tensor once, in order") {
 
 TEST_CASE("sgd_momentum: the definition, over several steps, two groups, all storages") {
   AIKD_NEEDS_DEVICE();
-  const kernels::cuda::SgdOptions rules[] = {
+  const kernels::SgdOptions rules[] = {
       {.groups = {{.learning_rate = 0.5, .momentum = 0.9, .weight_decay = 0.05},
                   {.learning_rate = 0.3, .momentum = 0.1}}},
       {.groups = {{.learning_rate = 0.5, .momentum = 0.8, .dampening = 0.3, .weight_decay = 0.02},
@@ -192,7 +192,7 @@ TEST_CASE("sgd_momentum: the definition, over several steps, two groups, all sto
 
 TEST_CASE("adam: the definition, over several steps, two groups, all storages") {
   AIKD_NEEDS_DEVICE();
-  const kernels::cuda::AdamOptions options{
+  const kernels::AdamOptions options{
       .groups = {{.learning_rate = 0.1, .weight_decay = 0.05},
                  {.learning_rate = 0.2, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3}}};
   constexpr Storage kCopies[] = {Storage::kBF16, Storage::kF32, Storage::kF16};
@@ -206,9 +206,9 @@ TEST_CASE("adam: the definition, over several steps, two groups, all storages") 
 
 TEST_CASE("optimisers: arrays that are not aligned give the same bits") {
   AIKD_NEEDS_DEVICE();
-  const kernels::cuda::SgdOptions sgd{
+  const kernels::SgdOptions sgd{
       .groups = {{.learning_rate = 0.5, .momentum = 0.9}, {.learning_rate = 0.3, .momentum = 0.1}}};
-  const kernels::cuda::AdamOptions adam{.groups = {{.learning_rate = 0.1}, {.learning_rate = 0.2}}};
+  const kernels::AdamOptions adam{.groups = {{.learning_rate = 0.1}, {.learning_rate = 0.2}}};
   const auto by_sgd = run_sgd(Storage::kBF16, Storage::kF16, 0, 100.0F, sgd, 1, false);
   const auto by_adam = run_adam(Storage::kF32, Storage::kF32, 0, 100.0F, adam, 1, false);
   for (const unsigned shifted : {unsigned{kParameter}, unsigned{kGradient}, unsigned{kFirst},
@@ -222,9 +222,9 @@ TEST_CASE("optimisers: arrays that are not aligned give the same bits") {
 TEST_CASE(
     "optimisers: a gradient that is not finite changes nothing, and the next step is as if it had not been") {
   AIKD_NEEDS_DEVICE();
-  const kernels::cuda::SgdOptions sgd{.groups = {{.learning_rate = 0.5, .momentum = 0.9, .weight_decay = 0.1},
+  const kernels::SgdOptions sgd{.groups = {{.learning_rate = 0.5, .momentum = 0.9, .weight_decay = 0.1},
                                                  {.learning_rate = 0.5, .momentum = 0.9}}};
-  const kernels::cuda::AdamOptions adam{.groups = {{.learning_rate = 0.1}, {.learning_rate = 0.1}}};
+  const kernels::AdamOptions adam{.groups = {{.learning_rate = 0.1}, {.learning_rate = 0.1}}};
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const Storage storage : kStorages) {
     for (const float bad : {nan, inf, -inf}) {
@@ -260,7 +260,7 @@ TEST_CASE(
 
 TEST_CASE("optimisers: without the flag NaN is not hidden; without a norm nothing is clipped") {
   AIKD_NEEDS_DEVICE();
-  const kernels::cuda::SgdOptions options{.groups = {{.learning_rate = 1.0}, {.learning_rate = 1.0}}};
+  const kernels::SgdOptions options{.groups = {{.learning_rate = 1.0}, {.learning_rate = 1.0}}};
   Model model(0, First::kZeros, Storage::kF16);
   auto gradients = make_gradients(Storage::kF32, 1);
   gradients[1][5] = std::numeric_limits<float>::quiet_NaN();
@@ -308,7 +308,7 @@ TEST_CASE("ema: the first update copies, the others average, what is equal stays
       CAPTURE(decay);
       CAPTURE(shifted);
       Model model(shifted, First::kZeros, Storage::kF16);
-      const kernels::cuda::SgdOptions options{.groups = {{.learning_rate = 1.0}, {.learning_rate = 1.0}}};
+      const kernels::SgdOptions options{.groups = {{.learning_rate = 1.0}, {.learning_rate = 1.0}}};
       TensorList list = model.list(Storage::kF32, make_gradients(Storage::kF32, 1));
       DeviceTeam team;
       kernels::cuda::ema(team.context(), list, decay, true);

@@ -1,4 +1,4 @@
-#include "kernels/loss_cpu.h"
+#include "kernels/loss.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "kernels/optimiser_cpu.h"
+#include "kernels/optimiser.h"
 
 #include <algorithm>
 #include <functional>
@@ -28,7 +28,7 @@ int wrong(const std::vector<float>& got, const Values& wanted, double tolerance)
   return count;
 }
 
-const std::vector<std::int64_t> kCounts = {1, 13, 0, 15, 17, 49, 12544, 2 * cpu::kOptimiserChunk + 5};
+const std::vector<std::int64_t> kCounts = {1, 13, 0, 15, 17, 49, 12544, 2 * kernels::kOptimiserChunk + 5};
 
 // Tensors of all sizes, group = index % 2, with everything an optimiser may use.
 struct Model {
@@ -59,8 +59,8 @@ struct Model {
       slices.push_back(slice);
     }
     const auto tensors = static_cast<std::int64_t>(slices.size());
-    chunks.resize(static_cast<std::size_t>(cpu::tensor_chunk_count(slices.data(), tensors)));
-    cpu::make_tensor_chunks(slices.data(), tensors, chunks.data());
+    chunks.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(slices.data(), tensors)));
+    kernels::make_tensor_chunks(slices.data(), tensors, chunks.data());
   }
   cpu::TensorList list() const {
     return {slices.data(), chunks.data(), static_cast<std::int64_t>(chunks.size())};
@@ -77,7 +77,7 @@ struct Model {
   }
   std::vector<Guarded> p, g, average, first, second;
   std::vector<cpu::TensorSlice> slices;
-  std::vector<cpu::TensorChunk> chunks;
+  std::vector<kernels::TensorChunk> chunks;
 };
 
 std::vector<float> all_of(const std::vector<Guarded>& buffers) {
@@ -128,7 +128,7 @@ void check_steps(bool zeros, const Step& step, const Rule& rule) {
 
 TEST_CASE("optimiser kernels: SGD in all its variants equals the definition") {
   for (const int variant : {0, 1, 2}) {
-    cpu::SgdOptions options;
+    kernels::SgdOptions options;
     options.groups[0] = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 5e-4};
     options.groups[1] = {.learning_rate = 0.03,
                          .momentum = variant == 0 ? 0.0 : 0.4,
@@ -140,7 +140,7 @@ TEST_CASE("optimiser kernels: SGD in all its variants equals the definition") {
           cpu::sgd_momentum(ctx, list, options, {.inverse_scale = 0.5F, .steps = steps});
         },
         [&](std::size_t group, int t, double g, double& p, double& m, double&) {
-          const cpu::SgdGroup& o = options.groups[group];
+          const kernels::SgdGroup& o = options.groups[group];
           double d = 0.5 * g + o.weight_decay * p;
           if (o.momentum != 0) {
             m = t == 1 ? d : o.momentum * m + (1 - o.dampening) * d;
@@ -152,7 +152,7 @@ TEST_CASE("optimiser kernels: SGD in all its variants equals the definition") {
 }
 
 TEST_CASE("optimiser kernels: Adam equals the definition") {
-  cpu::AdamOptions options;
+  kernels::AdamOptions options;
   options.groups[0] = {.learning_rate = 0.1, .weight_decay = 1e-2};
   options.groups[1] = {.learning_rate = 0.03, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3};
   const float norm = 20.0F;
@@ -162,7 +162,7 @@ TEST_CASE("optimiser kernels: Adam equals the definition") {
         cpu::adam(ctx, list, options, {.norm = &norm, .max_norm = 5.0F, .steps = steps});
       },
       [&](std::size_t group, int t, double g, double& p, double& m, double& v) {
-        const cpu::AdamGroup& o = options.groups[group];
+        const kernels::AdamGroup& o = options.groups[group];
         g = g * 5.0 / (20.0 + 1e-6) + o.weight_decay * p;
         m = o.beta1 * m + (1 - o.beta1) * g;
         v = o.beta2 * v + (1 - o.beta2) * g * g;
@@ -218,9 +218,9 @@ TEST_CASE("optimiser kernels: a step that is skipped changes nothing, an absent 
   Team team(2);
   std::int32_t steps = 4, bad = 1, good = 0;
   const auto before = all_of(model.p), momenta = all_of(model.first);
-  cpu::SgdOptions sgd;
+  kernels::SgdOptions sgd;
   sgd.groups[0] = sgd.groups[1] = {.learning_rate = 0.1, .momentum = 0.9};
-  cpu::AdamOptions adam;
+  kernels::AdamOptions adam;
   adam.groups[0] = adam.groups[1] = {.learning_rate = 0.1};
   cpu::sgd_momentum(team.context(), model.list(), sgd, {.non_finite = &bad, .steps = &steps});
   cpu::adam(team.context(), model.list(), adam, {.non_finite = &bad, .steps = &steps});

@@ -183,6 +183,22 @@ class CountingOps final : public nn::DeviceOps {
     return count("linear_weight_gradient"), ops_->linear_weight_gradient(dy, x);
   }
   Tensor cast(const Tensor& x, DType to) override { return count("cast"), ops_->cast(x, to); }
+  Tensor images(const nn::InputTable& table, std::span<const std::uint8_t> bytes, std::int64_t n) override {
+    return count("images"), ops_->images(table, bytes, n);
+  }
+  Tensor cosine_loss(const Tensor& teacher, const Tensor& student) override {
+    return count("cosine_loss"), ops_->cosine_loss(teacher, student);
+  }
+  Tensor cosine_loss_gradient(const Tensor& teacher, const Tensor& student, float upstream) override {
+    return count("cosine_loss_gradient"), ops_->cosine_loss_gradient(teacher, student, upstream);
+  }
+  Tensor quality_loss(const Tensor& score, const Tensor& target, float beta) override {
+    return count("quality_loss"), ops_->quality_loss(score, target, beta);
+  }
+  Tensor quality_loss_gradient(const Tensor& score, const Tensor& target, float beta,
+                               float upstream) override {
+    return count("quality_loss_gradient"), ops_->quality_loss_gradient(score, target, beta, upstream);
+  }
 
  private:
   void count(const char* name) { ++calls[name]; }
