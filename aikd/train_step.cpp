@@ -152,12 +152,25 @@ StepResult TrainStep::run(const TrainBatch& batch, double learning_rate_factor) 
   forward_backward(batch, result);
   const nn::StepReport report =
       optimiser_->step(network_->gradients(), {.max_norm = config_.clip, .loss_scale = scale_.value()});
-  network_->gradients().clear_gradients();
   result.gradient_norm = report.norm;
   result.skipped = !report.finite;
+  if (result.skipped) result.not_finite = find_not_finite(result);
+  network_->gradients().clear_gradients();
   scale_.update(report.finite);
   if (ema_ != nullptr && report.finite) ema_->update();
   return result;
+}
+
+std::string TrainStep::find_not_finite(const StepResult& result) {
+  if (!std::isfinite(result.loss)) return "the loss";
+  for (const auto* tensors : {&network_->trained_backbone(), &network_->trained_head()}) {
+    for (const nn::StateTensor& entry : *tensors) {
+      const Tensor gradient = network_->gradients().gradient(entry.tensor).to(Device::cpu());
+      for (const float value : gradient.values<float>())
+        if (!std::isfinite(value)) return "the gradient of " + entry.name;
+    }
+  }
+  return "a gradient";
 }
 
 double TrainStep::head_rate() const {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <string>
 
 #include "aikd/checkpoint.h"
 #include "aikd/loss_scale.h"
@@ -25,6 +25,7 @@ struct StepResult {
   double cosine_loss = 0;    // mean of 1 - cos(teacher, student); 0 without a teacher
   double gradient_norm = 0;  // before clipping, without the loss scale
   bool skipped = false;      // a gradient was not finite: nothing was changed but BatchNorm statistics
+  std::string not_finite;    // then: the first of "the loss", "the gradient of head.l1.weight", ...
 };
 
 class TrainStep {
@@ -49,7 +50,7 @@ class TrainStep {
   double loss_scale() const noexcept { return scale_.value(); }
 
   nn::TrainableNetwork& network() noexcept { return *network_; }
-  const nn::FrozenPlan* teacher() const noexcept { return teacher_.get(); }
+  nn::FrozenPlan* teacher_plan() noexcept { return teacher_.get(); }  // null: there is none
 
   // What is to be validated and saved: the average where there is one, else the student as it is. Gives the
   // tensors of `model`, of the student's architecture, that training changes new memory on the CPU.
@@ -62,6 +63,7 @@ class TrainStep {
 
  private:
   void forward_backward(const TrainBatch& batch, StepResult& result);
+  std::string find_not_finite(const StepResult& result);
 
   TrainConfig config_;
   Context* context_;

@@ -63,13 +63,28 @@ void Console::print(std::string_view text) {
   std::cerr << text << std::flush;
 }
 
-void Console::progress(std::int64_t done, std::optional<std::int64_t> total, std::int64_t failed) {
-  if (!progress_) return;
+bool Console::is_time_to_draw(bool last) {
+  if (!progress_) return false;
   const auto now = std::chrono::steady_clock::now();
-  const bool last = total.has_value() && done == *total;
-  if (!last && now - last_ < std::chrono::milliseconds(100)) return;
+  if (!last && now - last_ < std::chrono::milliseconds(100)) return false;
   last_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
+  return true;
+}
+
+void Console::draw(std::string line) {
+  const auto columns = static_cast<std::size_t>(std::max(20, terminal_columns(STDERR_FILENO) - 1));
+  if (line.size() > columns) line.resize(columns);
+  std::cerr << '\r' << line << "\x1b[K" << std::flush;
+  drawn_ = true;
+}
+
+void Console::progress_line(std::string_view line, bool last) {
+  if (is_time_to_draw(last)) draw(std::string(line));
+}
+
+void Console::progress(std::int64_t done, std::optional<std::int64_t> total, std::int64_t failed) {
+  if (!is_time_to_draw(total.has_value() && done == *total)) return;
+  const double seconds = std::chrono::duration<double>(last_ - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   char text[160];
   std::string line;
@@ -87,10 +102,7 @@ void Console::progress(std::int64_t done, std::optional<std::int64_t> total, std
   }
   line += text;
   if (failed > 0) line += "  " + std::to_string(failed) + " failed";
-  const auto columns = static_cast<std::size_t>(std::max(20, terminal_columns(STDERR_FILENO) - 1));
-  if (line.size() > columns) line.resize(columns);
-  std::cerr << '\r' << line << "\x1b[K" << std::flush;
-  drawn_ = true;
+  draw(std::move(line));
 }
 
 void Console::finish_progress() {

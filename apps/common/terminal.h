@@ -31,10 +31,14 @@ class Console {
   void print(std::string_view text);
 
   void progress(std::int64_t done, std::optional<std::int64_t> total, std::int64_t failed);
+  // A line of one's own in the bar's place.
+  void progress_line(std::string_view line, bool last);
   void finish_progress();  // wipes the bar
 
  private:
   void wipe();
+  bool is_time_to_draw(bool last);
+  void draw(std::string line);
 
   std::string program_;
   bool quiet_, progress_;
