@@ -32,6 +32,31 @@ void check_rates(const ParameterGroup& group) {
           group.eps, ".");
 }
 
+// Slices that the norm is taken over, cut into chunks.
+struct GradientList {
+  std::vector<cpu::TensorSlice> slices;
+  std::vector<kernels::TensorChunk> chunks;
+  cpu::TensorList list() const {
+    return {slices.data(), chunks.data(), static_cast<std::int64_t>(chunks.size())};
+  }
+};
+
+GradientList gradients_of(const TrainedParameters& trained) {
+  GradientList all;
+  for (const Tensor& parameter : trained.all()) {
+    const Tensor gradient = trained.gradient(parameter);
+    if (!gradient.defined()) continue;
+    cpu::TensorSlice slice;
+    slice.gradient = gradient.data<float>();  // kept alive by `trained`
+    slice.count = gradient.numel();
+    all.slices.push_back(slice);
+  }
+  const auto count = static_cast<std::int64_t>(all.slices.size());
+  all.chunks.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(all.slices.data(), count)));
+  kernels::make_tensor_chunks(all.slices.data(), count, all.chunks.data());
+  return all;
+}
+
 }  // namespace
 
 Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups)
@@ -84,11 +109,14 @@ StepReport Optimiser::step(const TrainedParameters& trained, const StepOptions& 
     slices_[i].gradient = gradient.data<float>();  // kept alive by `trained`
   }
   const cpu::TensorList list{slices_.data(), chunks_.data(), static_cast<std::int64_t>(chunks_.size())};
-  const kernels::Context ctx = context_->kernel_context(cpu::gradient_norm_workspace_bytes(list.chunk_count));
+  const GradientList all = options.norm_over_all ? gradients_of(trained) : GradientList();
+  const cpu::TensorList measured = options.norm_over_all ? all.list() : list;
+  const kernels::Context ctx =
+      context_->kernel_context(cpu::gradient_norm_workspace_bytes(measured.chunk_count));
   const auto inverse_scale = static_cast<float>(1.0 / options.loss_scale);
   float norm = 0;
   std::int32_t non_finite = 0;
-  cpu::global_gradient_norm(ctx, list, inverse_scale, &norm, &non_finite);
+  cpu::global_gradient_norm(ctx, measured, inverse_scale, &norm, &non_finite);
   const cpu::StepControl control{.inverse_scale = inverse_scale,
                                  .norm = options.max_norm > 0 ? &norm : nullptr,
                                  .max_norm = static_cast<float>(options.max_norm),

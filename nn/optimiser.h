@@ -30,13 +30,17 @@ struct ParameterGroup {
 
 struct StepOptions {
   // Gradients are multiplied by min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ over
-  // these groups; 0: not.
+  // the tensors of the groups (but see norm_over_all); 0: not.
   double max_norm = 0;
   double loss_scale = 1;  // what the loss had been multiplied by; gradients are divided by it
+  // The norm (and whether it is finite) is taken over all gradients that the TrainedParameters hold, in the
+  // order of their add(), also over those of tensors in no group: backward() computed them, and they count
+  // against max_norm although nothing changes by them. Trained tensors that backward() did not reach count 0.
+  bool norm_over_all = false;
 };
 
 struct StepReport {
-  double norm = 0;     // of all gradients together, before clipping, without the loss scale
+  double norm = 0;     // what max_norm is compared with: before clipping, without the loss scale
   bool finite = true;  // false: a gradient was infinite or NaN, and nothing was changed or counted
 };
 

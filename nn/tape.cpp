@@ -15,7 +15,7 @@ constexpr int kLastFirstNode = 1 << 30;  // node numbers start again beyond it
 void TrainedParameters::add(const Tensor& parameter) {
   require(parameter.defined() && parameter.numel() > 0, ErrorKind::kInternal,
           "A parameter to be trained has no memory.");
-  gradients_.emplace(parameter.raw(), Tensor());
+  if (gradients_.emplace(parameter.raw(), Tensor()).second) parameters_.push_back(parameter);
 }
 
 bool TrainedParameters::contains(const Tensor& parameter) const {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -25,6 +26,8 @@ class TrainedParameters {
   // its shape.
   void add(const Tensor& parameter);
   bool contains(const Tensor& parameter) const;
+  // In the order in which they were added, each once: the order of sums over all of them.
+  std::span<const Tensor> all() const noexcept { return parameters_; }
   // Undefined until backward() has reached the parameter.
   Tensor gradient(const Tensor& parameter) const;
   void clear_gradients();
@@ -32,6 +35,7 @@ class TrainedParameters {
   void accumulate(DeviceOps& ops, const Tensor& parameter, Tensor gradient);
 
  private:
+  std::vector<Tensor> parameters_;
   std::unordered_map<const void*, Tensor> gradients_;
 };
 

@@ -83,6 +83,56 @@ TEST_CASE("optimiser: the clip factor is min(1, max / (norm + 1e-6)) over the tr
   }
 }
 
+TEST_CASE("optimiser: with norm_over_all the clip factor follows the norm of everything that is trained") {
+  OptimiserGolden golden;
+  Context context(Device::cpu(), 2);
+  const auto ops = nn::make_cpu_ops(context);
+  nn::TrainedParameters trained = trained_of(golden);
+  const Tensor unreached = Tensor::full({5}, 1.0F);
+  trained.add(unreached);
+  trained.add(golden.parameters.at("a"));  // again: counted once
+  Tensor b = golden.parameters.at("b");
+  nn::Optimiser optimiser(context, OptimiserKind::kSgd,
+                          {{.name = "head", .tensors = {{"b", b}}, .learning_rate = 1.0}});
+  give_gradients(*ops, trained, golden, 1, 4.0F);
+  double in_group = 0, everywhere = 0;
+  for (const auto& [name, parameter] : golden.parameters) {
+    const Tensor gradient = golden.gradient(1, name);
+    for (const float g : gradient.values<float>()) {
+      const double square = static_cast<double>(g) * static_cast<double>(g);
+      everywhere += square;
+      if (name == "b") in_group += square;
+    }
+  }
+  const Tensor before = b.clone();
+  for (const bool over_all : {false, true}) {
+    std::ranges::copy(before.values<float>(), b.mutable_values<float>().begin());
+    const double wanted = std::sqrt(over_all ? everywhere : in_group);
+    const nn::StepReport report =
+        optimiser.step(trained, {.max_norm = 0.5, .loss_scale = 4, .norm_over_all = over_all});
+    CAPTURE(over_all);
+    CHECK(report.finite);
+    CHECK_FALSE(!(std::fabs(report.norm - wanted) <= 1e-7 * wanted));
+    int off = 0;
+    for (std::size_t i = 0; i < 33; ++i) {
+      const double step =
+          0.5 / (wanted + 1e-6) * static_cast<double>(golden.gradient(1, "b").data<float>()[i]);
+      const double moved =
+          static_cast<double>(before.data<float>()[i]) - static_cast<double>(b.data<float>()[i]);
+      if (!(std::fabs(moved - step) <= 5e-7)) ++off;
+    }
+    CHECK(off == 0);
+  }
+  // What is not finite outside the groups stops the step only where it was to be looked at.
+  trained.gradient(golden.parameters.at("c")).mutable_data<float>()[17000] = std::nanf("");
+  const Tensor kept = b.clone();
+  CHECK_FALSE(optimiser.step(trained, {.max_norm = 0.5, .norm_over_all = true}).finite);
+  CHECK(same_bits(b, kept));
+  CHECK(optimiser.steps() == 2);
+  CHECK(optimiser.step(trained, {.max_norm = 0.5}).finite);
+  CHECK(optimiser.steps() == 3);
+}
+
 TEST_CASE("optimiser: a gradient that is not finite leaves everything as it is") {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     OptimiserGolden golden;
