@@ -11,8 +11,6 @@ void check_parameter(std::string_view op, std::string_view name, const Tensor& t
   require(tensor.defined(), kModel, op, ": the ", name, " is missing (an undefined tensor).");
   require(tensor.dtype() == DType::kF32, kModel, op, ": the ", name, " must be F32, got ",
           name_of(tensor.dtype()), ".");
-  require(tensor.device() == Device::cpu(), kModel, op, ": the ", name, " must be in host memory, got ",
-          tensor.device().to_string(), ".");
 }
 
 void check_vector(std::string_view op, std::string_view name, const Tensor& tensor, std::int64_t size) {

@@ -1,6 +1,7 @@
 // The shape rules of nn/ops.h: what each op needs of its arguments and what comes out. Shared by every Ops,
 // so that a wrong network is refused with the same sentence whether it is computed or compiled. All throw
-// Error(kModel).
+// Error(kModel). On which device tensors are is the business of who reads them: a network may be recorded
+// with tensors that a tape then uses on a card.
 #pragma once
 
 #include "nn/ops.h"

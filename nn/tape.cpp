@@ -65,6 +65,13 @@ void TapeOps::give(int node, Tensor gradient) {
   }
 }
 
+void TapeOps::check_device(const char* op, std::initializer_list<const Tensor*> tensors) const {
+  for (const Tensor* tensor : tensors)
+    require(tensor == nullptr || !tensor->defined() || tensor->device() == ops_->device(),
+            ErrorKind::kInternal, op, ": the tape computes on ", ops_->device().to_string(),
+            ", but was given a tensor on ", tensor == nullptr ? "" : tensor->device().to_string(), ".");
+}
+
 void TapeOps::seed(const Value& x, const Tensor& gradient) {
   require(x.tensor.shape() == gradient.shape() && x.tensor.dtype() == gradient.dtype(), ErrorKind::kInternal,
           "TapeOps::seed: a gradient of ", name_of(gradient.dtype()), " ", gradient.shape(),
@@ -92,6 +99,7 @@ void TapeOps::backward() {
 Value TapeOps::conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options) {
   conv2d_shape(x.tensor.shape(), weight, bias, options);
+  check_device("conv2d", {&x.tensor, &weight, &bias});
   const bool dx = needs_gradient(x), dw = trained_->contains(weight), db = trained_->contains(bias);
   const Tensor saved = dw ? x.tensor : Tensor();
   return record(ops_->conv2d(x.tensor, weight, bias, options), dx || dw || db,
@@ -107,6 +115,7 @@ Value TapeOps::conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
 Value TapeOps::depthwise_conv2d(const Value& x, const Tensor& weight, const Tensor& bias,
                                 const Conv2dOptions& options) {
   depthwise_conv2d_shape(x.tensor.shape(), weight, bias, options);
+  check_device("depthwise_conv2d", {&x.tensor, &weight, &bias});
   const bool dx = needs_gradient(x), dw = trained_->contains(weight), db = trained_->contains(bias);
   const Tensor saved = dw ? x.tensor : Tensor();
   return record(ops_->depthwise_conv2d(x.tensor, weight, bias, options), dx || dw || db,
@@ -125,6 +134,7 @@ Value TapeOps::depthwise_conv2d(const Value& x, const Tensor& weight, const Tens
 Value TapeOps::batch_norm(const Value& x, const BatchNormTensors& bn) {
   const Shape& shape = x.tensor.shape();
   check_batch_norm(shape, bn);
+  check_device("batch_norm", {&x.tensor, bn.weight, bn.bias, bn.running_mean, bn.running_var});
   const auto tensor = [](const Tensor* t) { return t == nullptr ? Tensor() : *t; };
   const Tensor weight = tensor(bn.weight), bias = tensor(bn.bias);
   const bool dx = needs_gradient(x), dw = trained_->contains(weight), db = trained_->contains(bias);
@@ -151,6 +161,7 @@ Value TapeOps::batch_norm(const Value& x, const BatchNormTensors& bn) {
 // y = x > 0 ? x : s x:  dx = x > 0 ? dy : s dy,  ds = sum over x <= 0 of dy x
 Value TapeOps::prelu(const Value& x, const Tensor& slope) {
   check_prelu(x.tensor.shape(), slope);
+  check_device("prelu", {&x.tensor, &slope});
   const bool dx = needs_gradient(x), ds = trained_->contains(slope);
   return record(ops_->prelu(x.tensor, slope), dx || ds,
                 [=, this, node = x.node, saved = x.tensor](const Tensor& dy) {
@@ -180,6 +191,7 @@ Value TapeOps::add(const Value& a, const Value& b) {
 // y = x w^T + b:  dx = dy w,  dw = dy^T x,  db = sum over rows of dy
 Value TapeOps::linear(const Value& x, const Tensor& weight, const Tensor& bias) {
   linear_shape(x.tensor.shape(), weight, bias);
+  check_device("linear", {&x.tensor, &weight, &bias});
   const bool dx = needs_gradient(x), dw = trained_->contains(weight), db = trained_->contains(bias);
   const Tensor saved = dw ? x.tensor : Tensor();
   return record(ops_->linear(x.tensor, weight, bias), dx || dw || db,
@@ -197,10 +209,14 @@ Value TapeOps::gelu(const Value& x) {
                 });
 }
 
+// An image in 16-bit storage becomes a vector in fp32, its gradient an image in 16 bits.
 Value TapeOps::flatten(const Value& x) {
-  return record(
-      x.tensor.reshape(flatten_shape(x.tensor.shape())), needs_gradient(x),
-      [this, node = x.node, shape = x.tensor.shape()](const Tensor& dy) { give(node, dy.reshape(shape)); });
+  const DType storage = x.tensor.dtype();
+  const Tensor features = x.tensor.reshape(flatten_shape(x.tensor.shape()));
+  return record(storage == DType::kF32 ? features : ops_->cast(features, DType::kF32), needs_gradient(x),
+                [=, this, node = x.node, shape = x.tensor.shape()](const Tensor& dy) {
+                  give(node, (storage == DType::kF32 ? dy : ops_->cast(dy, storage)).reshape(shape));
+                });
 }
 
 }  // namespace aikd::nn

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -65,7 +66,7 @@ class TapeOps final : public Ops {
   Value add(const Value& a, const Value& b) override;
   Value linear(const Value& x, const Tensor& weight, const Tensor& bias) override;
   Value gelu(const Value& x) override;
-  Value flatten(const Value& x) override;
+  Value flatten(const Value& x) override;  // into fp32, whatever the image is stored in
 
   bool needs_gradient(const Value& x) const noexcept { return x.node >= 0; }
   // Adds `gradient` (the shape and type of x) to what has come for x: where a loss starts, before backward();
@@ -85,6 +86,8 @@ class TapeOps final : public Ops {
   template <class Pull>
   Value record(Tensor y, bool needed, Pull&& pull);
   void give(int node, Tensor gradient);
+  // Error(kInternal) for a tensor that is not on the device of the ops.
+  void check_device(const char* op, std::initializer_list<const Tensor*> tensors) const;
 
   DeviceOps* ops_;
   TrainedParameters* trained_;

@@ -44,6 +44,20 @@ void cast(const Context& ctx, Storage from, Storage to, std::int64_t count, cons
   });
 }
 
+void fit_channels(const Context& ctx, Storage from, Storage to, std::int64_t rows, std::int64_t x_channels,
+                  const void* x, std::int64_t y_channels, void* y) {
+  const std::int64_t count = rows * y_channels;
+  if (count == 0) return;
+  with_storage(from, [&](auto from_tag) {
+    with_storage(to, [&](auto to_tag) {
+      using From = typename decltype(from_tag)::type;
+      using To = typename decltype(to_tag)::type;
+      AIKD_LAUNCH(ctx, pointwise_shape(pointwise_blocks(count)), (fit_channels_kernel<From, To>), count,
+                  x_channels, y_channels, static_cast<const From*>(x), static_cast<To*>(y));
+    });
+  });
+}
+
 void nchw_to_nhwc(const Context& ctx, Storage storage, std::int64_t n, std::int64_t c, std::int64_t h,
                   std::int64_t w, const void* x, void* y) {
   transpose(ctx, storage, n, c, h * w, x, y);

@@ -16,6 +16,20 @@ struct CastOp {
   __device__ __forceinline__ float operator()(const float (&x)[1]) const { return x[0]; }
 };
 
+// Padding of channels: a thread per element of the result, a whole grid apart; sizeof(To) bytes written per
+// element, sizeof(From) read per element that is kept.
+template <class From, class To>
+__global__ void __launch_bounds__(kPointwiseThreads)
+    fit_channels_kernel(std::int64_t count, std::int64_t x_channels, std::int64_t y_channels, const From* x,
+                        To* y) {
+  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kPointwiseThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPointwiseThreads + threadIdx.x; i < count;
+       i += threads) {
+    const std::int64_t row = i / y_channels, channel = i - row * y_channels;
+    y[i] = from_float<To>(channel < x_channels ? to_float(x[row * x_channels + channel]) : 0.0F);
+  }
+}
+
 inline constexpr int kTransposeThreads = 256, kTileElements = 1024;
 inline constexpr int kTileMemory = 2048;  // with the pitch; the worst is 512 x 2, 1536
 

@@ -45,6 +45,37 @@ TEST_CASE("cuda layout: cast rounds to nearest, ties to even") {
   for (const float value : y.download()) CHECK(std::isnan(value));
 }
 
+TEST_CASE("cuda layout: channels are padded with zeros or cut off, and rounded to the other storage") {
+  AIKD_NEEDS_DEVICE();
+  struct Size {
+    std::int64_t rows, from, to;
+  };
+  DeviceTeam team;
+  for (const Storage from : kStorages) {
+    for (const Storage to : kStorages) {
+      for (const Size s : {Size{1, 1, 1}, Size{49, 3, 8}, Size{49, 8, 3}, Size{1000, 3, 4}, Size{7, 13, 16},
+                           Size{13, 24, 24}, Size{0, 3, 8}}) {
+        for (const bool shifted : {false, true}) {
+          CAPTURE(kernels::name_of(from));
+          CAPTURE(kernels::name_of(to));
+          CAPTURE(s.from);
+          CAPTURE(s.to);
+          const std::vector<float> x = rounded(from, random_normal(s.rows * s.from, 3));
+          std::vector<float> expected;
+          for (std::int64_t row = 0; row < s.rows; ++row)
+            for (std::int64_t c = 0; c < s.to; ++c)
+              expected.push_back(c < s.from ? rounded(to, x[static_cast<std::size_t>(row * s.from + c)])
+                                            : 0.0F);
+          const Placed source(from, x, shifted), y(to, expected.size(), shifted);
+          cuda::fit_channels(team.context(), from, to, s.rows, s.from, source.data(), s.to, y.data());
+          CHECK(same_bits(y.download(), expected));
+          CHECK((source.intact() && y.intact()));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("cuda layout: NCHW to NHWC and back") {
   AIKD_NEEDS_DEVICE();
   struct Size {
