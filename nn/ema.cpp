@@ -1,22 +1,17 @@
 #include "nn/ema.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
+#include <utility>
 
 namespace aikd::nn {
-namespace {
-
-namespace cpu = kernels::cpu;
-
-void copy_values(const Tensor& from, Tensor& to) {
-  if (from.bytes() != 0) std::memcpy(to.mutable_raw(), from.raw(), from.bytes());
-}
-
-}  // namespace
 
 Ema::Ema(Context& context, std::span<const NamedTensor> tensors, const EmaOptions& options)
-    : context_(&context), options_(options) {
+    : Ema(context, tensors, options, make_multi_tensor(context)) {}
+
+Ema::Ema(Context& context, std::span<const NamedTensor> tensors, const EmaOptions& options,
+         std::unique_ptr<MultiTensor> kernels)
+    : context_(&context), options_(options), kernels_(std::move(kernels)) {
   require(options.decay >= 0 && options.decay < 1, ErrorKind::kUsage,
           "Ema: the decay must be at least 0 and below 1, got ", options.decay, ".");
   std::set<std::string> names;
@@ -24,21 +19,22 @@ Ema::Ema(Context& context, std::span<const NamedTensor> tensors, const EmaOption
     if (t.tensor == nullptr || !t.tensor->defined()) continue;
     require(names.insert(t.name).second, ErrorKind::kInternal, "Ema: the tensor name '", t.name,
             "' occurs twice.");
+    const Device device = t.tensor->device();
+    require(device == context.device() || (device == Device::cpu() && t.tensor->dtype() != DType::kF32),
+            ErrorKind::kInternal, "Ema: the tensor '", t.name, "' is on ", device.to_string(), ", not on ",
+            context.device().to_string(), ".");
     entries_.push_back(
         {t.name, *t.tensor, Tensor::zeros(t.tensor->shape(), t.tensor->dtype(), t.tensor->device())});
   }
   for (Entry& entry : entries_) {
     if (entry.value.dtype() != DType::kF32) continue;
-    cpu::TensorSlice slice;
+    TensorSlice slice;
     // Only read.
-    slice.parameter = const_cast<float*>(entry.value.data<float>());
-    slice.average = entry.average.mutable_data<float>();
+    slice.parameter = const_cast<float*>(static_cast<const float*>(entry.value.raw()));
+    slice.average = static_cast<float*>(entry.average.mutable_raw());
     slice.count = entry.value.numel();
     slices_.push_back(slice);
   }
-  const auto count = static_cast<std::int64_t>(slices_.size());
-  chunks_.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(slices_.data(), count)));
-  kernels::make_tensor_chunks(slices_.data(), count, chunks_.data());
 }
 
 double Ema::decay_of(std::int64_t update) const noexcept {
@@ -48,11 +44,9 @@ double Ema::decay_of(std::int64_t update) const noexcept {
 }
 
 void Ema::update() {
-  cpu::ema(context_->kernel_context(),
-           {slices_.data(), chunks_.data(), static_cast<std::int64_t>(chunks_.size())}, decay_of(updates_),
-           updates_ == 0);
+  kernels_->average(slices_, decay_of(updates_), updates_ == 0);
   for (Entry& entry : entries_)
-    if (entry.value.dtype() != DType::kF32) copy_values(entry.value, entry.average);
+    if (entry.value.dtype() != DType::kF32) copy_tensor(*context_, entry.value, entry.average);
   ++updates_;
 }
 
@@ -66,13 +60,14 @@ void Ema::copy_to(std::span<const NamedTensor> tensors) const {
     require(found->average.shape() == t.tensor->shape() && found->average.dtype() == t.tensor->dtype(),
             ErrorKind::kInternal, "Ema: the average of '", t.name, "' has the shape ", found->average.shape(),
             ", the tensor ", t.tensor->shape(), ".");
-    copy_values(found->average, *t.tensor);
+    copy_tensor(*context_, found->average, *t.tensor);
   }
 }
 
 std::vector<StateTensor> Ema::state(const std::string& prefix) const {
   std::vector<StateTensor> all{{prefix + "updates", count_tensor(updates_)}};
-  for (const Entry& entry : entries_) all.push_back({prefix + entry.name, entry.average});
+  if (context_->on_cuda()) context_->synchronize();
+  for (const Entry& entry : entries_) all.push_back({prefix + entry.name, entry.average.to(Device::cpu())});
   return all;
 }
 
@@ -86,7 +81,8 @@ void Ema::restore_state(std::span<const StateTensor> saved, const std::string& p
   }
   const std::int64_t count = *updates.data<std::int64_t>();
   require(count >= 0, ErrorKind::kModel, "Ema: the saved number of updates is ", count, ".");
-  for (std::size_t i = 0; i < entries_.size(); ++i) copy_values(copies[i].tensor, entries_[i].average);
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    copy_tensor(*context_, copies[i].tensor, entries_[i].average);
   updates_ = count;
 }
 

@@ -1,6 +1,5 @@
 #include "nn/optimiser.h"
 
-#include <cstring>
 #include <limits>
 #include <set>
 #include <utility>
@@ -8,7 +7,6 @@
 namespace aikd::nn {
 namespace {
 
-namespace cpu = kernels::cpu;
 constexpr auto kUsage = ErrorKind::kUsage;
 constexpr auto kInternal = ErrorKind::kInternal;
 
@@ -32,35 +30,35 @@ void check_rates(const ParameterGroup& group) {
           group.eps, ".");
 }
 
-// Slices that the norm is taken over, cut into chunks.
-struct GradientList {
-  std::vector<cpu::TensorSlice> slices;
-  std::vector<kernels::TensorChunk> chunks;
-  cpu::TensorList list() const {
-    return {slices.data(), chunks.data(), static_cast<std::int64_t>(chunks.size())};
-  }
-};
+float* data_of(Tensor& tensor) {
+  return static_cast<float*>(tensor.mutable_raw());
+}
+const float* data_of(const Tensor& tensor) {
+  return static_cast<const float*>(tensor.raw());
+}
 
-GradientList gradients_of(const TrainedParameters& trained) {
-  GradientList all;
+// All gradients that there are, for their norm.
+std::vector<TensorSlice> gradients_of(const TrainedParameters& trained) {
+  std::vector<TensorSlice> all;
   for (const Tensor& parameter : trained.all()) {
     const Tensor gradient = trained.gradient(parameter);
     if (!gradient.defined()) continue;
-    cpu::TensorSlice slice;
-    slice.gradient = gradient.data<float>();  // kept alive by `trained`
+    TensorSlice slice;
+    slice.gradient = data_of(gradient);  // kept alive by `trained`
     slice.count = gradient.numel();
-    all.slices.push_back(slice);
+    all.push_back(slice);
   }
-  const auto count = static_cast<std::int64_t>(all.slices.size());
-  all.chunks.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(all.slices.data(), count)));
-  kernels::make_tensor_chunks(all.slices.data(), count, all.chunks.data());
   return all;
 }
 
 }  // namespace
 
 Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups)
-    : context_(&context), kind_(kind), groups_(std::move(groups)) {
+    : Optimiser(context, kind, std::move(groups), make_multi_tensor(context)) {}
+
+Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups,
+                     std::unique_ptr<MultiTensor> kernels)
+    : context_(&context), kind_(kind), groups_(std::move(groups)), kernels_(std::move(kernels)) {
   require(!groups_.empty() && groups_.size() <= kernels::kOptimiserGroups, kInternal,
           "Optimiser: there must be 1 to ", kernels::kOptimiserGroups, " groups, got ", groups_.size(), ".");
   std::set<std::string> names;
@@ -70,31 +68,29 @@ Optimiser::Optimiser(Context& context, OptimiserKind kind, std::vector<Parameter
       const Tensor& tensor = entry.tensor;
       require(!entry.name.empty() && names.insert(entry.name).second, kInternal,
               "Optimiser: the parameter name '", entry.name, "' is empty or occurs twice.");
-      require(tensor.defined() && tensor.dtype() == DType::kF32 && tensor.device() == Device::cpu(),
-              kInternal, "Optimiser: the parameter '", entry.name, "' must be F32 on the CPU, got ",
+      require(tensor.defined() && tensor.dtype() == DType::kF32 && tensor.device() == context.device(),
+              kInternal, "Optimiser: the parameter '", entry.name, "' must be F32 on ",
+              context.device().to_string(), ", got ",
               tensor.defined() ? concat(name_of(tensor.dtype()), " on ", tensor.device().to_string())
                                : std::string("an undefined tensor"),
               ".");
       Parameter parameter{entry.name, tensor, {}, {}, g};
       if (kind_ == OptimiserKind::kAdam) {
-        parameter.first = Tensor::zeros(tensor.shape());
-        parameter.second = Tensor::zeros(tensor.shape());
+        parameter.first = Tensor::zeros(tensor.shape(), DType::kF32, context.device());
+        parameter.second = Tensor::zeros(tensor.shape(), DType::kF32, context.device());
       } else if (groups_[g].momentum != 0) {
-        parameter.first = Tensor::zeros(tensor.shape());
+        parameter.first = Tensor::zeros(tensor.shape(), DType::kF32, context.device());
       }
-      cpu::TensorSlice slice;
-      slice.parameter = static_cast<float*>(parameter.tensor.mutable_raw());
-      slice.first = static_cast<float*>(parameter.first.mutable_raw());
-      slice.second = static_cast<float*>(parameter.second.mutable_raw());
+      TensorSlice slice;
+      slice.parameter = data_of(parameter.tensor);
+      slice.first = data_of(parameter.first);
+      slice.second = data_of(parameter.second);
       slice.count = tensor.numel();
       slice.group = static_cast<std::int32_t>(g);
       slices_.push_back(slice);
       parameters_.push_back(std::move(parameter));
     }
   }
-  const auto count = static_cast<std::int64_t>(slices_.size());
-  chunks_.resize(static_cast<std::size_t>(kernels::tensor_chunk_count(slices_.data(), count)));
-  kernels::make_tensor_chunks(slices_.data(), count, chunks_.data());
 }
 
 StepReport Optimiser::step(const TrainedParameters& trained, const StepOptions& options) {
@@ -106,40 +102,36 @@ StepReport Optimiser::step(const TrainedParameters& trained, const StepOptions& 
     const Tensor gradient = trained.gradient(parameters_[i].tensor);
     require(gradient.defined(), kInternal, "Optimiser: the parameter '", parameters_[i].name,
             "' has no gradient: the loss does not depend on it, or backward() has not run.");
-    slices_[i].gradient = gradient.data<float>();  // kept alive by `trained`
+    require(gradient.device() == context_->device(), kInternal, "Optimiser: the gradient of '",
+            parameters_[i].name, "' is on ", gradient.device().to_string(), ", not on ",
+            context_->device().to_string(), ".");
+    slices_[i].gradient = data_of(gradient);  // kept alive by `trained`
   }
-  const cpu::TensorList list{slices_.data(), chunks_.data(), static_cast<std::int64_t>(chunks_.size())};
-  const GradientList all = options.norm_over_all ? gradients_of(trained) : GradientList();
-  const cpu::TensorList measured = options.norm_over_all ? all.list() : list;
-  const kernels::Context ctx =
-      context_->kernel_context(cpu::gradient_norm_workspace_bytes(measured.chunk_count));
-  const auto inverse_scale = static_cast<float>(1.0 / options.loss_scale);
-  float norm = 0;
-  std::int32_t non_finite = 0;
-  cpu::global_gradient_norm(ctx, measured, inverse_scale, &norm, &non_finite);
-  const cpu::StepControl control{.inverse_scale = inverse_scale,
-                                 .norm = options.max_norm > 0 ? &norm : nullptr,
-                                 .max_norm = static_cast<float>(options.max_norm),
-                                 .non_finite = &non_finite,
-                                 .steps = &steps_};
-  if (kind_ == OptimiserKind::kSgd) {
-    kernels::SgdOptions sgd;
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      sgd.groups[g] = {.learning_rate = groups_[g].learning_rate,
-                       .momentum = groups_[g].momentum,
-                       .weight_decay = groups_[g].weight_decay};
-    cpu::sgd_momentum(ctx, list, sgd, control);
-  } else {
-    kernels::AdamOptions adam;
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      adam.groups[g] = {.learning_rate = groups_[g].learning_rate,
-                        .beta1 = groups_[g].beta1,
-                        .beta2 = groups_[g].beta2,
-                        .eps = groups_[g].eps,
-                        .weight_decay = groups_[g].weight_decay};
-    cpu::adam(ctx, list, adam, control);
+  const std::vector<TensorSlice> all =
+      options.norm_over_all ? gradients_of(trained) : std::vector<TensorSlice>();
+  const std::span<const TensorSlice> measured = options.norm_over_all ? all : slices_;
+  StepRequest request{.inverse_scale = static_cast<float>(1.0 / options.loss_scale),
+                      .max_norm = static_cast<float>(options.max_norm),
+                      .steps = steps_};
+  kernels::SgdOptions sgd;
+  kernels::AdamOptions adam;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const ParameterGroup& group = groups_[g];
+    sgd.groups[g] = {
+        .learning_rate = group.learning_rate, .momentum = group.momentum, .weight_decay = group.weight_decay};
+    adam.groups[g] = {.learning_rate = group.learning_rate,
+                      .beta1 = group.beta1,
+                      .beta2 = group.beta2,
+                      .eps = group.eps,
+                      .weight_decay = group.weight_decay};
   }
-  return {.norm = static_cast<double>(norm), .finite = non_finite == 0};
+  if (kind_ == OptimiserKind::kSgd)
+    request.sgd = &sgd;
+  else
+    request.adam = &adam;
+  const StepOutcome outcome = kernels_->step(slices_, measured, request);
+  if (outcome.finite) ++steps_;
+  return {.norm = static_cast<double>(outcome.norm), .finite = outcome.finite};
 }
 
 void Optimiser::set_learning_rate(std::size_t group, double rate) {
@@ -163,6 +155,8 @@ std::vector<StateTensor> Optimiser::moments(const std::string& prefix) const {
 
 std::vector<StateTensor> Optimiser::state(const std::string& prefix) const {
   std::vector<StateTensor> all = moments(prefix);
+  if (context_->on_cuda()) context_->synchronize();
+  for (StateTensor& entry : all) entry.tensor = entry.tensor.to(Device::cpu());
   all.insert(all.begin(), {prefix + "steps", count_tensor(steps_)});
   return all;
 }
@@ -178,7 +172,7 @@ void Optimiser::restore_state(std::span<const StateTensor> saved, const std::str
   const std::int64_t count = *steps.data<std::int64_t>();
   require(count >= 0 && count <= std::numeric_limits<std::int32_t>::max(), ErrorKind::kModel,
           "Optimiser: the saved number of steps is ", count, ".");
-  for (StateTensor& entry : ours) restore(copies, entry.name, "Optimiser", entry.tensor);
+  for (std::size_t i = 0; i < ours.size(); ++i) copy_tensor(*context_, copies[i].tensor, ours[i].tensor);
   steps_ = static_cast<std::int32_t>(count);
 }
 

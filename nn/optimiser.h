@@ -1,13 +1,14 @@
 // Optimisers over groups of named parameters, with clipping by the norm of all gradients together and a state
-// that a checkpoint can hold. On the CPU, in fp32.
+// that a checkpoint can hold. On the device of the context, in fp32.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "kernels/optimiser.h"
+#include "nn/multi_tensor.h"
 #include "nn/tape.h"
 #include "nn/training_state.h"
 #include "tensor/context.h"
@@ -48,18 +49,22 @@ class Optimiser {
  public:
   // `context` must outlive it. Throws Error(kUsage) for rates out of range (learning rate and weight decay >=
   // 0, momentum and betas in [0, 1), eps > 0), Error(kInternal) for no or too many groups, empty or repeated
-  // names, undefined tensors, and tensors that are not fp32 on the CPU.
+  // names, undefined tensors, and tensors that are not fp32 on the context's device.
   Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups);
+  // The same with the kernels of that device given (the tests of the host emulator give CUDA's).
+  Optimiser(Context& context, OptimiserKind kind, std::vector<ParameterGroup> groups,
+            std::unique_ptr<MultiTensor> kernels);
 
   // One step with the gradients of `trained`; throws Error(kInternal) for a parameter that has none: the loss
-  // does not depend on it, or backward() has not run.
+  // does not depend on it, or backward() has not run. On CUDA this waits for the device, for the report.
   StepReport step(const TrainedParameters& trained, const StepOptions& options = {});
 
   std::span<const ParameterGroup> groups() const noexcept { return groups_; }
   void set_learning_rate(std::size_t group, double rate);  // as the constructor
   std::int64_t steps() const noexcept { return steps_; }   // taken so far, skipped ones not counted
 
-  // Handles to "<prefix>steps" and, per parameter, "<prefix>momentum.<name>", or "<prefix>first.<name>" and
+  // Tensors on the CPU (there: handles to the state itself; on CUDA: copies, which are waited for):
+  // "<prefix>steps" and, per parameter, "<prefix>momentum.<name>", or "<prefix>first.<name>" and
   // "<prefix>second.<name>". Rates are not state: a schedule gives them from the step.
   std::vector<StateTensor> state(const std::string& prefix = "optimiser.") const;
   // Copies them back; steps then go on bit for bit. Other names in `saved` are ignored. Error(kModel) when
@@ -78,8 +83,8 @@ class Optimiser {
   OptimiserKind kind_;
   std::vector<ParameterGroup> groups_;
   std::vector<Parameter> parameters_;
-  std::vector<kernels::cpu::TensorSlice> slices_;
-  std::vector<kernels::TensorChunk> chunks_;
+  std::vector<TensorSlice> slices_;
+  std::unique_ptr<MultiTensor> kernels_;
   std::int32_t steps_ = 0;
 };
 

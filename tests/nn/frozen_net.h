@@ -16,6 +16,13 @@ struct FrozenNet {
   std::vector<nn::Value> values(nn::Ops& o, const nn::Value& image) const {
     const nn::Value activation =
         o.prelu(o.batch_norm(o.conv2d(image, stem, {}, {.stride = 1, .pad = 1}), stem_bn), slope);
+    std::vector<nn::Value> all{image, activation};
+    const std::vector<nn::Value> rest = after(o, activation);
+    all.insert(all.end(), rest.begin(), rest.end());
+    return all;
+  }
+  // From the activation on.
+  std::vector<nn::Value> after(nn::Ops& o, const nn::Value& activation) const {
     nn::Value y = o.conv2d(o.batch_norm(activation, bn1), w1, {}, {.stride = 2, .pad = 1});
     y = o.clamp(o.batch_norm(y, bn2), 0.0F, 6.0F);
     const nn::Value sum =
@@ -23,7 +30,7 @@ struct FrozenNet {
     const nn::Value depthwise = o.depthwise_conv2d(sum, deep, {}, {.stride = 1, .pad = 1});
     const nn::Value flat = o.flatten(o.batch_norm(depthwise, last));
     const nn::Value embedding = o.batch_norm(o.linear(flat, fc, fc_bias), features);
-    return {image, activation, sum, depthwise, flat, embedding};
+    return {sum, depthwise, flat, embedding};
   }
   nn::GraphOps graph;  // recorded with record()
   std::vector<int> nodes;

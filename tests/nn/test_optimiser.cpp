@@ -221,9 +221,9 @@ TEST_CASE("optimiser: wrong arguments each have their sentence") {
   CHECK(refused({.name = "g", .tensors = {{"t", t}, {"t", t}}}) ==
         "Optimiser: the parameter name 't' is empty or occurs twice.");
   CHECK(refused({.name = "g", .tensors = {{"t", {}}}}) ==
-        "Optimiser: the parameter 't' must be F32 on the CPU, got an undefined tensor.");
+        "Optimiser: the parameter 't' must be F32 on cpu, got an undefined tensor.");
   CHECK(refused({.name = "g", .tensors = {{"t", Tensor::zeros({2}, DType::kF64)}}}) ==
-        "Optimiser: the parameter 't' must be F32 on the CPU, got F64 on cpu.");
+        "Optimiser: the parameter 't' must be F32 on cpu, got F64 on cpu.");
 
   nn::Optimiser optimiser(context, OptimiserKind::kSgd,
                           {{.name = "g", .tensors = {{"t", t}}, .momentum = 0.5}});
