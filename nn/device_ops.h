@@ -3,9 +3,9 @@
 // neither kernels nor devices.
 //
 // Images are in storage() (fp32 on the CPU; fp32, fp16 or bf16 on CUDA), their gradients likewise; vectors
-// [N, features], parameters, their gradients, statistics and losses are fp32. Layouts are those of nn/ops.h.
-// Shapes have been checked by the caller. Every function returns new tensors and changes no argument, unless
-// it says so.
+// [N, features], parameters, their gradients, statistics and losses are fp32; all tensors are on device().
+// Layouts are those of nn/ops.h. Shapes have been checked by the caller. Every function returns new tensors
+// and changes no argument, unless it says so.
 #pragma once
 
 #include <cstdint>
