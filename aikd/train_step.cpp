@@ -45,9 +45,10 @@ std::unique_ptr<nn::FrozenPlan> compile_teacher(const Model& teacher, Context& c
   nn::GraphOps graph;
   const nn::Value x = graph.input({1, table.height, table.width, 3});
   const nn::Value embedding = teacher.backbone().forward(graph, x);
-  return nn::FrozenPlan::compile(
-      graph, x.node, {embedding.node}, table, context,
-      {.max_batch = static_cast<int>(config.batch), .precision = plan_precision(config.precision)});
+  return nn::FrozenPlan::compile(graph, x.node, {embedding.node}, table, context,
+                                 {.max_batch = static_cast<int>(config.batch),
+                                  .precision = plan_precision(config.precision),
+                                  .winograd = true});
 }
 
 // Buffers that only count are copied, not averaged, and lie on the CPU.

@@ -5,7 +5,7 @@
 namespace aikd::nn {
 
 CpuProgram::CpuProgram(Context& context, const GraphOps& graph, int input, const std::vector<int>& outputs,
-                       std::int64_t max_batch)
+                       std::int64_t max_batch, bool winograd)
     : context_(&context), max_batch_(max_batch) {
   const std::string problem = kernels::isa_problem();
   require(problem.empty(), ErrorKind::kUsage, problem);
@@ -26,10 +26,11 @@ CpuProgram::CpuProgram(Context& context, const GraphOps& graph, int input, const
     lives[index.at(op.input)].last = step;
     if (op.residual >= 0) lives[index.at(op.residual)].last = step;
     define(op.output, step);
-    steps_.push_back(
-        {make_plan_kernel(op, value_of(op.input), value_of(op.output)), 0, 0, 0, op.residual >= 0});
+    steps_.push_back({make_plan_kernel(op, value_of(op.input), value_of(op.output), winograd ? max_batch : 0),
+                      0, 0, 0, op.residual >= 0});
     described_.push_back({steps_.back().kernel->name(), steps_.back().kernel->macs()});
-    workspace_bytes_ = std::max(workspace_bytes_, steps_.back().kernel->workspace_bytes(max_batch_));
+    workspace_bytes_ =
+        std::max(workspace_bytes_, steps_.back().kernel->workspace_bytes(max_batch_, context.threads()));
   }
   for (const int output : outputs) lives[index.at(output)].last = static_cast<int>(ops.size());
   for (std::size_t i = 0; i < ops.size(); ++i) reuse_place(ops[i], *steps_[i].kernel, index, lives);

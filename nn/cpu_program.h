@@ -24,8 +24,9 @@ namespace aikd::nn {
 class CpuProgram {
  public:
   // Computes the nodes `outputs` (none of them `input`) from the node `input`. The graph is read here only.
+  // `winograd`: PlanOptions::winograd.
   CpuProgram(Context& context, const GraphOps& graph, int input, const std::vector<int>& outputs,
-             std::int64_t max_batch);
+             std::int64_t max_batch, bool winograd = false);
 
   // A value of the graph as the steps leave it (nn/plan_kernels.h, PlanValue).
   struct Place {

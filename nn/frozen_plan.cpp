@@ -25,7 +25,8 @@ class CpuFrozenPlan final : public FrozenPlan {
       is_input_.push_back(output == input);
       if (output != input) computed.push_back(output);
     }
-    if (!computed.empty()) program_.emplace(context, graph, input, computed, options.max_batch);
+    if (!computed.empty())
+      program_.emplace(context, graph, input, computed, options.max_batch, options.winograd);
   }
 
   std::vector<Tensor> run(std::span<const std::uint8_t> images, std::int64_t n) override {

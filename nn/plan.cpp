@@ -21,7 +21,8 @@ class CpuPlan final : public Plan {
           const PlanOptions& options)
       : input_(input),
         network_(record_network(backbone, head, input)),
-        program_(context, network_.graph, network_.input, network_.outputs, options.max_batch) {}
+        program_(context, network_.graph, network_.input, network_.outputs, options.max_batch,
+                 options.winograd) {}
 
   void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
            std::span<float> head_output) override {

@@ -9,6 +9,7 @@
 #include "kernels/blocked.h"
 #include "kernels/blocked_conv.h"
 #include "kernels/linear.h"
+#include "kernels/winograd.h"
 #include "nn/op_dims.h"
 #include "tensor/buffer.h"
 
@@ -110,6 +111,46 @@ class DirectConv final : public PlanKernel {
   std::string name_;
   std::int64_t macs_;
   kernels::BlockedConv conv_;
+  Floats filters_, bias_;
+  std::int64_t bias_classes_ = 1;
+  EpilogueParameters epilogue_;
+};
+
+// Fewer tiles than this do not repay reading four times the filters.
+constexpr std::int64_t kFewestWinogradTiles = 28;
+
+bool wants_winograd(const kernels::Conv2dDims& dims, std::int64_t batch) {
+  return kernels::winograd_fits(dims) &&
+         batch * ((dims.h + 3) / 4) * ((dims.w + 3) / 4) >= kFewestWinogradTiles;
+}
+
+class WinogradConv final : public PlanKernel {
+ public:
+  WinogradConv(const FusedOp& op, const kernels::Conv2dDims& dims) : dims_(dims), epilogue_(op, dims.k) {
+    const FoldedWeights folded = fold(op);
+    filters_ = Floats(cpu::winograd_filter_floats(dims));
+    cpu::winograd_filters(dims, folded.weight.data(), filters_.data());
+    bias_classes_ = folded.bias_classes;
+    bias_ = padded_rows<float>(folded.bias, dims.k);
+  }
+  void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
+           float* y) const override {
+    cpu::winograd_conv(ctx, dims_, n, x, filters_.data(), bias_.data(), bias_classes_,
+                       epilogue_.with(residual), y);
+  }
+  std::string name() const override {
+    return "conv " + window_name(dims_) + " winograd F(4,3)" + epilogue_.suffix();
+  }
+  std::int64_t macs() const noexcept override { return dims_.macs_per_image(); }
+  std::size_t parameter_bytes() const noexcept override {
+    return filters_.bytes() + bias_.bytes() + epilogue_.bytes();
+  }
+  std::size_t workspace_bytes(std::int64_t n, int threads) const override {
+    return cpu::winograd_workspace_bytes(dims_, n, threads);
+  }
+
+ private:
+  kernels::Conv2dDims dims_;
   Floats filters_, bias_;
   std::int64_t bias_classes_ = 1;
   EpilogueParameters epilogue_;
@@ -280,10 +321,12 @@ std::int64_t PlanValue::floats() const noexcept {
   return stored_channels() * h * w;
 }
 
-std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y) {
+std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y,
+                                             std::int64_t winograd_batch) {
   const auto dims = [&] { return conv2d_dims({1, x.h, x.w, x.c}, op.op->weight.shape(), op.op->conv); };
   switch (op.kind) {
     case OpKind::kConv2d:
+      if (wants_winograd(dims(), winograd_batch)) return std::make_unique<WinogradConv>(op, dims());
       return std::make_unique<DirectConv>(op, dims());
     case OpKind::kDepthwise:
       return std::make_unique<Depthwise>(op, dims());

@@ -33,7 +33,8 @@ class PlanKernel {
   virtual std::string name() const = 0;
   virtual std::int64_t macs() const noexcept { return 0; }  // per image
   virtual std::size_t parameter_bytes() const noexcept { return 0; }
-  virtual std::size_t workspace_bytes(std::int64_t) const noexcept { return 0; }  // for n images
+  // For n images and so many threads.
+  virtual std::size_t workspace_bytes(std::int64_t /*n*/, int /*threads*/) const { return 0; }
   // Whether each element of the residual is read before that element of y is first written.
   virtual bool overwrites_residual() const noexcept { return true; }
   // Whether element i of y depends on element i of x alone, so that y may be x.
@@ -41,6 +42,8 @@ class PlanKernel {
 };
 
 // The step for `op`, whose input and output lie as x and y say. The graph is not needed afterwards.
-std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y);
+// `winograd_batch`: 0, or the images of a full batch where 3x3 convolutions may use Winograd's algorithm.
+std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y,
+                                             std::int64_t winograd_batch = 0);
 
 }  // namespace aikd::nn

@@ -40,8 +40,9 @@ TrainableNetwork::TrainableNetwork(Module& backbone, Module* head, const InputTa
   frozen_value(before.embedding);
   frozen_value(before.score);
   frontier_.assign(frontier.begin(), frontier.end());
-  frozen_ = FrozenPlan::compile(before.graph, before.input, frontier_, table, context,
-                                {.max_batch = options.max_batch, .precision = options.precision});
+  frozen_ =
+      FrozenPlan::compile(before.graph, before.input, frontier_, table, context,
+                          {.max_batch = options.max_batch, .precision = options.precision, .winograd = true});
 
   own_what_changes(before, dependent_, context);
   Recorded after = record(table);  // with the tensors where they are now
