@@ -14,18 +14,6 @@ void count_step(const Context& ctx, const StepControl& control) {
 
 }  // namespace
 
-std::int64_t tensor_chunk_count(const TensorSlice* tensors, std::int64_t count) noexcept {
-  std::int64_t chunks = 0;
-  for (std::int64_t i = 0; i < count; ++i) chunks += ceil_div(tensors[i].count, kOptimiserChunk);
-  return chunks;
-}
-
-void make_tensor_chunks(const TensorSlice* tensors, std::int64_t count, TensorChunk* chunks) noexcept {
-  for (std::int64_t i = 0; i < count; ++i)
-    for (std::int64_t begin = 0; begin < tensors[i].count; begin += kOptimiserChunk)
-      *chunks++ = {.tensor = i, .begin = begin};
-}
-
 std::size_t gradient_norm_workspace_bytes(std::int64_t chunk_count) noexcept {
   return static_cast<std::size_t>(chunk_count) * (sizeof(double) + sizeof(std::int32_t));
 }

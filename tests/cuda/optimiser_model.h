@@ -11,8 +11,8 @@
 namespace aikd::test::optimisers {
 
 using kernels::Storage;
-using kernels::cuda::StepControl;
 using kernels::TensorChunk;
+using kernels::cuda::StepControl;
 using kernels::cuda::TensorList;
 using kernels::cuda::TensorSlice;
 

@@ -160,8 +160,7 @@ TEST_CASE("optimiser: chunks cover every tensor once, in order") {
   chunks[5] = {.tensor = 77, .begin = 78};
   kernels::make_tensor_chunks(slices, 5, chunks);
   const TensorChunk expected[] = {
-      {1, 0},  {2, 0}, {3, 0}, {3, kernels::kOptimiserChunk}, {3, 2 * kernels::kOptimiserChunk},
-      {77, 78}};
+      {1, 0}, {2, 0}, {3, 0}, {3, kernels::kOptimiserChunk}, {3, 2 * kernels::kOptimiserChunk}, {77, 78}};
   for (std::size_t i = 0; i < 6; ++i) {
     CHECK(chunks[i].tensor == expected[i].tensor);
     CHECK(chunks[i].begin == expected[i].begin);
@@ -223,7 +222,7 @@ TEST_CASE(
     "optimisers: a gradient that is not finite changes nothing, and the next step is as if it had not been") {
   AIKD_NEEDS_DEVICE();
   const kernels::SgdOptions sgd{.groups = {{.learning_rate = 0.5, .momentum = 0.9, .weight_decay = 0.1},
-                                                 {.learning_rate = 0.5, .momentum = 0.9}}};
+                                           {.learning_rate = 0.5, .momentum = 0.9}}};
   const kernels::AdamOptions adam{.groups = {{.learning_rate = 0.1}, {.learning_rate = 0.1}}};
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const Storage storage : kStorages) {
