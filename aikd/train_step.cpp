@@ -123,10 +123,10 @@ void TrainStep::forward_backward(const TrainBatch& batch, StepResult& result) {
       config_.quality_loss == QualityLoss::kSmoothL1 ? static_cast<float>(config_.quality_beta) : 0.0F;
   const Tensor quality = ops_->quality_loss(outputs.score.tensor, labels, beta);
   Tensor cosine;
-  if (config_.quality_weight > 0)
-    tape.seed(outputs.score,
-              ops_->quality_loss_gradient(outputs.score.tensor, labels, beta,
-                                          static_cast<float>(config_.quality_weight * scale_.value())));
+  // Also with the weight 0: the optimiser wants a gradient of the head.
+  tape.seed(outputs.score,
+            ops_->quality_loss_gradient(outputs.score.tensor, labels, beta,
+                                        static_cast<float>(config_.quality_weight * scale_.value())));
   if (teacher_ != nullptr) {
     cosine = ops_->cosine_loss(teacher_embedding, outputs.embedding.tensor);
     tape.seed(outputs.embedding,
