@@ -38,6 +38,7 @@ constexpr std::string_view kOwn[] = {RunDirectory::kConfig,
                                      RunDirectory::kBest,
                                      RunDirectory::kLast,
                                      RunDirectory::kReport,
+                                     RunDirectory::kInvariance,
                                      kMarker};
 
 std::string quoted(const fs::path& path) {

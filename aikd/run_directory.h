@@ -8,7 +8,7 @@
 //   events.out.tfevents.aikd   the same numbers for TensorBoard, on request
 //   checkpoint-*.safetensors   aikd/checkpoint.h
 //   best.safetensors, last.safetensors   models that aikd-score reads
-//   report.html
+//   report.html, invariance.csv
 //
 // A row of "step": s tells of the time when s steps had been taken. Rows of step s are written before the
 // checkpoint of step s; so a resumed run drops what is above its checkpoint and writes the same rows again.
@@ -64,6 +64,7 @@ class RunDirectory {
   static constexpr const char* kBest = "best.safetensors";
   static constexpr const char* kLast = "last.safetensors";
   static constexpr const char* kReport = "report.html";
+  static constexpr const char* kInvariance = "invariance.csv";
 
  private:
   struct Log {

@@ -72,7 +72,7 @@ void add_jitter(const ClosingReport& report, Context& context, TrainReportData& 
   };
   measure("before", *make_student(*report.start, *report.config), data.scores_before);
   measure("after", *Model::load(report.directory->file(RunDirectory::kBest)), data.scores_after);
-  write_text(report.directory->file(kInvarianceFile), rows);
+  write_text(report.directory->file(RunDirectory::kInvariance), rows);
 }
 
 }  // namespace

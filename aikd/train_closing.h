@@ -25,7 +25,6 @@ struct ClosingReport {
   std::vector<std::string> notes;
 };
 
-inline constexpr const char* kInvarianceFile = "invariance.csv";
 // Images of the validation part that the jitter is measured on, spread evenly: it costs 8 passes each.
 inline constexpr std::int64_t kJitterImages = 256;
 
