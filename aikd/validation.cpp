@@ -46,6 +46,18 @@ double ValidationResult::value(KeepBest criterion) const noexcept {
 Validator::Validator(nn::FrozenPlan* teacher, Context& context, const TrainConfig& config)
     : teacher_(teacher), context_(&context), config_(config) {}
 
+// Which images can be read may differ from pass to pass (a network drive that fails): hence by item.
+void Validator::remember_teacher(const TrainBatch& batch, std::size_t features) {
+  const auto known = [this](std::size_t item) { return teacher_embeddings_.contains(item); };
+  if (std::ranges::all_of(batch.items, known)) return;
+  const Tensor embeddings = teacher_->run(batch.aligned, batch.n)[0].to(Device::cpu());
+  const auto values = embeddings.values<float>();
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    const auto row = values.subspan(i * features, features);
+    teacher_embeddings_[batch.items[i]].assign(row.begin(), row.end());
+  }
+}
+
 ValidationResult Validator::run(const Model& model, TrainLoader& loader) {
   const std::unique_ptr<nn::Plan> plan = nn::Plan::compile(
       model.backbone(), model.head(), model.preprocessing().table(), *context_,
@@ -54,7 +66,7 @@ ValidationResult Validator::run(const Model& model, TrainLoader& loader) {
   ValidationResult result;
   std::vector<double> labels, aligned_scores, misaligned_scores;
   std::vector<float> aligned, misaligned, aligned_head, misaligned_head;
-  const bool with_teacher = teacher_ != nullptr, keep = with_teacher && teacher_embeddings_.empty();
+  const bool with_teacher = teacher_ != nullptr;
   TrainBatch batch;
   loader.start(0);
   while (loader.next(batch)) {
@@ -63,11 +75,7 @@ ValidationResult Validator::run(const Model& model, TrainLoader& loader) {
     for (auto* scores : {&aligned_head, &misaligned_head}) scores->resize(n);
     plan->run(batch.aligned, batch.n, aligned, aligned_head);
     plan->run(batch.misaligned, batch.n, misaligned, misaligned_head);
-    if (keep) {
-      const Tensor e = teacher_->run(batch.aligned, batch.n)[0].to(Device::cpu());
-      teacher_embeddings_.insert(teacher_embeddings_.end(), e.values<float>().begin(),
-                                 e.values<float>().end());
-    }
+    if (with_teacher) remember_teacher(batch, features);
     for (std::size_t i = 0; i < n; ++i) {
       const auto row = [&](const std::vector<float>& batch_values) {
         return std::span<const float>(batch_values).subspan(i * features, features);
@@ -78,8 +86,7 @@ ValidationResult Validator::run(const Model& model, TrainLoader& loader) {
       result.quality_misaligned += quality_term(sm, label, config_);
       result.embedding_cosine += cosine_similarity(row(aligned), row(misaligned));
       if (with_teacher) {
-        const std::size_t at = (static_cast<std::size_t>(result.images) + i) * features;
-        const auto t = std::span<const float>(teacher_embeddings_).subspan(at, features);
+        const std::vector<float>& t = teacher_embeddings_.at(batch.items[i]);
         result.cosine_aligned += 1 - cosine_similarity(t, row(aligned));
         result.cosine_misaligned += 1 - cosine_similarity(t, row(misaligned));
       }

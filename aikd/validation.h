@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "aikd/model.h"
@@ -42,8 +43,9 @@ class Validator {
   nn::FrozenPlan* teacher_;
   Context* context_;
   TrainConfig config_;
-  // The teacher's embeddings, image after image, kept from the first pass: it never changes.
-  std::vector<float> teacher_embeddings_;
+  void remember_teacher(const TrainBatch& batch, std::size_t features);
+  // The teacher's embeddings by item, kept from the first pass with it: the teacher never changes.
+  std::unordered_map<std::size_t, std::vector<float>> teacher_embeddings_;
 };
 
 }  // namespace aikd
