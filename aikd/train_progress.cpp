@@ -27,6 +27,7 @@ double number_of(const nlohmann::ordered_json& value) {
 void TrainProgress::add(const StepResult& step) {
   if (step.skipped) {
     ++skipped_;
+    if (!std::isfinite(step.loss)) ++lost_;
     return;
   }
   ++steps_;
@@ -44,11 +45,15 @@ std::string TrainProgress::close_interval(nlohmann::ordered_json& row, double di
   row["cosine_loss"] = cosine_ / n;
   row["grad_norm"] = norm_ / n;
   row["skipped"] = skipped_;
-  const std::int64_t skipped = skipped_;
-  steps_ = skipped_ = 0;
+  const std::int64_t skipped = skipped_, lost = lost_;
+  steps_ = skipped_ = lost_ = 0;
   loss_ = quality_ = cosine_ = norm_ = 0;
   if (n == 0)
     return concat("No step since the last row of the log had finite gradients (", skipped, " were skipped).");
+  // A batch now and then may overflow in half precision; here it is the weights.
+  if (2 * lost > skipped + static_cast<std::int64_t>(n))
+    return concat("The loss was no number in ", lost, " of the last ", skipped + static_cast<std::int64_t>(n),
+                  " steps.");
   if (!std::isfinite(loss)) return concat("The loss is no number any more (", io::format_number(loss), ").");
   if (std::isnan(first_loss_)) first_loss_ = loss;
   if (divergence_limit > 0 && loss > divergence_limit * first_loss_)
@@ -69,6 +74,7 @@ bool TrainProgress::is_best(double value, std::int64_t step) {
 nlohmann::ordered_json TrainProgress::state() const {
   return {{"steps", steps_},
           {"skipped", skipped_},
+          {"lost", lost_},
           {"loss", number(loss_)},
           {"quality", number(quality_)},
           {"cosine", number(cosine_)},
@@ -82,6 +88,7 @@ void TrainProgress::restore(const nlohmann::ordered_json& state) {
   try {
     steps_ = state.at("steps").get<std::int64_t>();
     skipped_ = state.at("skipped").get<std::int64_t>();
+    lost_ = state.value("lost", std::int64_t{0});
     loss_ = number_of(state.at("loss"));
     quality_ = number_of(state.at("quality"));
     cosine_ = number_of(state.at("cosine"));

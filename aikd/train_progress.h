@@ -27,7 +27,8 @@ class TrainProgress {
   void restore(const nlohmann::ordered_json& state);  // Error(kModel)
 
  private:
-  std::int64_t steps_ = 0, skipped_ = 0;  // in the interval; skipped ones are in no mean
+  // In the interval; skipped ones are in no mean, and of `lost_` ones the loss itself was no number.
+  std::int64_t steps_ = 0, skipped_ = 0, lost_ = 0;
   double loss_ = 0, quality_ = 0, cosine_ = 0, norm_ = 0;
   double first_loss_ = std::numeric_limits<double>::quiet_NaN();  // of the first interval
   std::int64_t best_step_ = -1;
