@@ -340,8 +340,14 @@ class Run {
 TrainOutcome train(const TrainConfig& config, bool overwrite, Context& context,
                    const TrainCallbacks& callbacks) {
   check_train_config(config);
-  Run run(config, overwrite, context, callbacks);
-  return run.go();
+  try {
+    Run run(config, overwrite, context, callbacks);
+    return run.go();
+  } catch (const Error& error) {
+    // None of the images can be used: that is about the data as a whole, not about one input of many.
+    if (error.kind() == ErrorKind::kInput) throw Error(ErrorKind::kUsage, error.what());
+    throw;
+  }
 }
 
 }  // namespace aikd
