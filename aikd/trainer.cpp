@@ -2,11 +2,13 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "aikd/checkpoint.h"
 #include "aikd/model_builder.h"
@@ -23,6 +25,8 @@ namespace {
 
 using nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
+
+constexpr const char* kBadImages = "run.bad_images";  // of a checkpoint
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -109,8 +113,9 @@ class Run {
   }
 
   void make_loaders() {
-    const auto bad = [this](const DatasetItem&, const std::string& why) {
-      ++outcome_.bad_images;
+    const auto bad = [this](const DatasetItem& item, const std::string& why) {
+      bad_images_.insert(&item - data_.dataset.items().data());
+      outcome_.bad_images = static_cast<std::int64_t>(bad_images_.size());
       warn(why + " It is left out.");
     };
     const LoaderOptions options =
@@ -139,6 +144,7 @@ class Run {
       require(step >= 0, ErrorKind::kModel, "The checkpoint's step is ", step, ".");
       step_->restore(loaded->checkpoint);
       progress_.restore(state["progress"]);
+      restore_bad_images(loaded->checkpoint);
       outcome_.step = step;
       outcome_.resumed = true;
       note(concat("Going on at step ", step, " of ", phases_.total_steps, " in ",
@@ -268,9 +274,24 @@ class Run {
     checkpoint.state["run"] = describe_run(config_, fingerprints_);
     checkpoint.state["step"] = outcome_.step;
     checkpoint.state["progress"] = progress_.state();
+    if (!bad_images_.empty()) {
+      Tensor indices = Tensor::empty({outcome_.bad_images}, DType::kI64);
+      std::ranges::copy(bad_images_, indices.mutable_values<std::int64_t>().begin());
+      checkpoint.tensors.emplace_back(kBadImages, indices);
+    }
     directory_->sync();  // its rows are on the disk before it
     store_->save(checkpoint);
     last_checkpoint_ = Clock::now();
+  }
+
+  void restore_bad_images(const Checkpoint& checkpoint) {
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      if (name != kBadImages) continue;
+      require(tensor.dtype() == DType::kI64, ErrorKind::kModel, "The checkpoint's ", kBadImages,
+              " are no whole numbers.");
+      bad_images_.insert(tensor.values<std::int64_t>().begin(), tensor.values<std::int64_t>().end());
+    }
+    outcome_.bad_images = static_cast<std::int64_t>(bad_images_.size());
   }
 
   TrainOutcome stop() {
@@ -330,6 +351,7 @@ class Run {
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointStore> store_;
   TrainProgress progress_;
+  std::set<std::int64_t> bad_images_;  // indices of items; those met before the run was resumed too
   TrainOutcome outcome_;
   Progress window_;
   Clock::time_point last_checkpoint_, window_start_;
