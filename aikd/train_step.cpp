@@ -146,13 +146,15 @@ StepResult TrainStep::gradients_of(const TrainBatch& batch) {
 }
 
 StepResult TrainStep::run(const TrainBatch& batch, double learning_rate_factor) {
-  const double rates[] = {config_.head_lr, config_.backbone_lr};
-  for (std::size_t g = 0; g < optimiser_->groups().size(); ++g)
-    optimiser_->set_learning_rate(g, rates[g] * learning_rate_factor);
+  optimiser_->set_learning_rate(0, config_.head_lr * learning_rate_factor);
+  if (optimiser_->groups().size() > 1)
+    optimiser_->set_learning_rate(1, config_.backbone_lr * learning_rate_factor);
   StepResult result;
   forward_backward(batch, result);
   const nn::StepReport report =
-      optimiser_->step(network_->gradients(), {.max_norm = config_.clip, .loss_scale = scale_.value()});
+      optimiser_->step(network_->gradients(), {.max_norm = config_.clip,
+                                               .loss_scale = scale_.value(),
+                                               .norm_over_all = config_.clip_over == ClipOver::kAll});
   result.gradient_norm = report.norm;
   result.skipped = !report.finite;
   if (result.skipped) result.not_finite = find_not_finite(result);

@@ -1,7 +1,5 @@
 #include "aikd/trainer.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +10,7 @@
 
 #include "aikd/checkpoint.h"
 #include "aikd/model_builder.h"
+#include "aikd/process_memory.h"
 #include "aikd/train_closing.h"
 #include "aikd/train_data.h"
 #include "aikd/train_progress.h"
@@ -34,13 +33,6 @@ double seconds_since(Clock::time_point start) {
 
 double wall_time() {
   return static_cast<double>(std::time(nullptr));
-}
-
-// The most memory this process has had, MiB.
-double peak_memory_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 class Run {
@@ -207,7 +199,7 @@ class Run {
     row["images_per_second"] = facts.images_per_second;
     row["loader_wait_share"] = training_->statistics().wait_share();
     row["bad_images"] = outcome_.bad_images;
-    row["memory_mb"] = peak_memory_mb();
+    row["memory_mb"] = peak_memory_mib();
     row["eta_seconds"] = facts.seconds_left;
     directory_->log_metrics(row, wall_time());
     if (window_.window_seconds > 60) start_window();  // the estimate follows the machine

@@ -6,8 +6,8 @@
 //
 // bench/peers/train_step.py runs it beside PyTorch.
 #include <benchmark/benchmark.h>
-#include <sys/resource.h>
 
+#include "aikd/process_memory.h"
 #include "aikd/train_step.h"
 #include "aikd/untrained.h"
 #include "tensor/random.h"
@@ -45,9 +45,7 @@ void train_step(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(step.run(batch, 0.01));
   state.counters["ms/image"] = benchmark::Counter(
       kBatch * 1e-3, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  state.counters["MiB"] = static_cast<double>(usage.ru_maxrss) / 1024;
+  state.counters["MiB"] = peak_memory_mib();
 }
 
 }  // namespace
