@@ -11,15 +11,17 @@ namespace {
 // JSON has no infinity and no NaN: they are written as text.
 nlohmann::ordered_json number(double value) {
   if (std::isfinite(value)) return value;
-  return io::format_number(value);
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
 double number_of(const nlohmann::ordered_json& value) {
   if (value.is_number()) return value.get<double>();
-  double parsed = 0;
-  require(value.is_string() && io::parse_number(value.get<std::string>(), parsed), ErrorKind::kModel,
-          "The checkpoint holds something else where a number of the run's progress is expected.");
-  return parsed;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (value == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (value == "inf") return kInfinity;
+  if (value == "-inf") return -kInfinity;
+  fail(ErrorKind::kModel,
+       "The checkpoint holds something else where a number of the run's progress is expected.");
 }
 
 }  // namespace
