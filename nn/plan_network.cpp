@@ -43,7 +43,8 @@ void check_plan_device(const Context& context, const PlanOptions& options) {
   }
   require(options.precision == Precision::kFp32, ErrorKind::kUsage, "The precision ",
           name_of(options.precision),
-          " was asked for, but the CPU computes in fp32 only; use --precision fp32 or a CUDA device.");
+          " was asked for, but on the CPU everything is computed in fp32; use --precision fp32 or a CUDA "
+          "device.");
 }
 
 void check_plan_images(const InputTable& input, std::size_t bytes, std::int64_t n) {
