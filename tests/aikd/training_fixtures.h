@@ -66,7 +66,7 @@ struct Faces {
     c.limit = 4;
     return c;
   }
-  void spoil(int i) const { write_text(items[static_cast<std::size_t>(i)].path, "not an image"); }
+  void spoil(std::size_t i) const { write_text(items[i].path, "not an image"); }
 };
 
 inline std::unique_ptr<Model> small_model(std::uint64_t seed, Context& context,
