@@ -115,14 +115,21 @@ TEST_CASE("aikd-train: killed while it saves, what was saved before stays and th
 
 TEST_CASE("aikd-train: a signal stops it, all is saved, and the same command goes on") {
   const Interrupted test;
-  for (const int number : {SIGTERM, SIGINT}) {
+  struct Moment {
+    int number;
+    const char* log;
+    std::size_t rows;
+  };
+  // The first one comes at step 0 or soon after it: its validation is not made again.
+  for (const auto& [number, log, rows] :
+       {Moment{SIGHUP, "validation.jsonl", 1}, Moment{SIGTERM, "metrics.jsonl", 3},
+        Moment{SIGINT, "metrics.jsonl", 6}}) {
     Child child(test.folder.path(), test.words(), test.folder / "log.txt");
-    const std::size_t rows = number == SIGTERM ? 3 : 6;
-    REQUIRE_MESSAGE(wait_for_rows(child, test.run / "metrics.jsonl", rows), child.output());
+    REQUIRE_MESSAGE(wait_for_rows(child, test.run / log, rows), child.output());
     child.signal(number);
     CHECK(child.wait() == 128 + number);
     const auto taken = rows_of(test.run / "metrics.jsonl").size();
-    CHECK(taken >= rows);
+    CHECK(rows_of(test.run / log).size() >= rows);
     CHECK(taken < 12);
     CHECK_MESSAGE(
         has(child.output(), aikd::concat("stopped by signal ", number, " at step ", taken,
@@ -311,4 +318,16 @@ TEST_CASE("aikd-train: one process at a time trains in a directory") {
   }
   ::close(lock);
   CHECK(folder.train("--max-steps 3").exit_code == 0);
+
+  // Two that begin a run at once: one makes it.
+  {
+    Child one(folder.path(), folder.words({"--max-steps", "3", "--run", "both"}), folder / "one.txt");
+    Child other(folder.path(), folder.words({"--max-steps", "3", "--run", "both"}), folder / "other.txt");
+    for (Child* child : {&one, &other}) {
+      const int code = child->wait();
+      CHECK_MESSAGE((code == 0 || (code == 2 && has(child->output(), "Another process trains"))),
+                    child->output());
+    }
+  }
+  CHECK(timeless(folder / "both/metrics.jsonl") == timeless(folder / "run/metrics.jsonl"));
 }
