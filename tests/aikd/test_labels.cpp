@@ -114,7 +114,7 @@ TEST_CASE("labels: an image's label depends on nothing but the image") {
   }
 }
 
-TEST_CASE("labels: froq's seed changes the noise alone; no noise is a cosine of 1") {
+TEST_CASE("labels: froq's seed changes the noise alone, no noise is a cosine of 1") {
   const GoldenNet net("mobilefacenet");
   Context context(Device::cpu(), 2);
   LabelSetup setup = setup_for(net, context);

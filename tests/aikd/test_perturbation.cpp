@@ -62,7 +62,7 @@ TEST_CASE("perturbation: uniform in [-p, p], coordinates independent") {
   CHECK(most > 5.99);
 }
 
-TEST_CASE("perturbation: none gives the very same points; relative to the eyes' distance") {
+TEST_CASE("perturbation: none gives the very same points, relative to the eyes' distance") {
   CHECK(perturb(kFace, {.pixels = 0, .seed = 1}, 4, 4) == kFace);
   const double eyes = std::sqrt(40.0 * 40 + 3 * 3);
   const Landmarks relative = perturb(kFace, {.pixels = 3, .relative = 0.1, .seed = 8}, 1, 2);

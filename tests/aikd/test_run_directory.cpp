@@ -223,7 +223,7 @@ TEST_CASE("directories that are not a run's are refused and left alone") {
             "cannot be made: "));
 }
 
-TEST_CASE("one process trains in a directory at a time; a killed one leaves no lock") {
+TEST_CASE("one process trains in a directory at a time, a killed one leaves no lock") {
   const test::TempDir folder;
   {
     const RunDirectory run(folder / "run", false);

@@ -39,7 +39,7 @@ TEST_CASE("similarity: norm and cosine, in double") {
         doctest::Approx(0.5).epsilon(1e-6));
 }
 
-TEST_CASE("train data: joined, divided and mapped; everything that is missing has a sentence") {
+TEST_CASE("train data: joined, divided and mapped, and everything that is missing has a sentence") {
   const Faces faces(7);
   const TrainConfig config = faces.config();
   const TrainData data = read_train_data(config);

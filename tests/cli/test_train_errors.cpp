@@ -190,7 +190,7 @@ TEST_CASE("aikd-train: directories that are none of its own") {
   }
 }
 
-TEST_CASE("aikd-train: bad images among good ones are told and counted; only bad ones end the run") {
+TEST_CASE("aikd-train: bad images among good ones are told and counted, and only bad ones end the run") {
   const TrainFolder folder;
   for (const std::size_t i : {0U, 7U, 13U})
     write_text(folder / ("faces/" + folder.names()[i]), i == 7U ? "" : "junk");

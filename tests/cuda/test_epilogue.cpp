@@ -185,7 +185,7 @@ TEST_CASE("cuda epilogue: nine biases at every kind of border") {
   }
 }
 
-TEST_CASE("cuda epilogue: more vectors than a grid has threads; vectors of features; nothing") {
+TEST_CASE("cuda epilogue: more vectors than a grid has threads, vectors of features, nothing") {
   AIKD_NEEDS_DEVICE();
   const Combination c{
       .bias_classes = 9, .activation = Combination::kPrelu, .residual = Combination::kAfter, .second = true};

@@ -257,7 +257,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("optimisers: without the flag NaN is not hidden; without a norm nothing is clipped") {
+TEST_CASE("optimisers: without the flag NaN is not hidden, without a norm nothing is clipped") {
   AIKD_NEEDS_DEVICE();
   const kernels::SgdOptions options{.groups = {{.learning_rate = 1.0}, {.learning_rate = 1.0}}};
   Model model(0, First::kZeros, Storage::kF16);
