@@ -263,6 +263,12 @@ bool same_tensors(nn::Module& a, nn::Module& b) {
 }  // namespace
 
 std::unique_ptr<Model> make_student(const Model& from, const TrainConfig& config) {
+  for (const nn::NamedTensor& spec : model_tensors(from)) {
+    const DType dtype = spec.tensor->dtype();
+    require(!spec.tensor->defined() || !is_floating(dtype) || dtype == DType::kF32, ErrorKind::kModel,
+            "The tensor ", spec.name, " is ", name_of(dtype),
+            "; only a model of 32-bit weights can be trained.");
+  }
   const bool aikd = config.method == TrainMethod::kAikd;
   ModelDescription d;
   d.family = aikd ? "ai-kd" : "diffiqa-r";
