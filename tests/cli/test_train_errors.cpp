@@ -118,7 +118,8 @@ TEST_CASE("aikd-train: wrong options, configurations and devices") {
   w.check("--head-lr fast", 2, "The option head-lr must be a number ");
   w.check("--head-lr nan", 2, "The option head-lr must be a number ");
   w.check("--optimiser adagrad", 2, "The option optimiser must be one of sgd|adam; got 'adagrad'.");
-  w.check("--precision bf16", 2, "The precision bf16 was asked for, but the CPU computes in fp32 only");
+  w.check("--precision bf16", 2,
+          "The precision bf16 was asked for, but on the CPU everything is computed in fp32");
   w.check("--device cuda:9", 3, "The device 'cuda:9' was asked for, but there is no CUDA device");
   w.check("--device gpu", 2, "'gpu'");
   const auto yaml = [&](const std::string& text, const std::string& sentence) {
