@@ -104,5 +104,5 @@ TEST_CASE("frozen plan: the image alone, the order that was asked for, and what 
   CHECK(error_of([&] {
           (void)nn::FrozenPlan::compile(net.graph, net.nodes[0], {net.nodes[1]}, net.table, context,
                                         {.precision = nn::Precision::kBf16});
-        }).find("the CPU computes in fp32 only") != std::string::npos);
+        }).find("on the CPU everything is computed in fp32") != std::string::npos);
 }
