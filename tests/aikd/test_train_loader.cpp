@@ -8,12 +8,14 @@
 #include "aikd/preprocess.h"
 #include "aikd/synth.h"
 #include "tensor/error.h"
+#include "tests/aikd/face_file.h"
 #include "tests/aikd/model_fixtures.h"
 
 using namespace aikd;
 using aikd::test::contains;
 using aikd::test::message_of;
 using aikd::test::TempDir;
+using aikd::test::write_face;
 using aikd::test::write_text;
 
 namespace {
@@ -26,18 +28,8 @@ struct Faces {
   explicit Faces(int n) {
     std::vector<DatasetItem> items;
     for (int i = 0; i < n; ++i) {
-      SynthOptions options;
-      options.identity = static_cast<std::uint64_t>(i);
-      options.width = 60 + i % 3 * 8;
-      options.height = 70;
-      const SynthFace face = render_face(options);
-      DatasetItem item;
-      item.key = concat("f", i < 10 ? "0" : "", i, i % 2 == 0 ? ".png" : ".jpg");
-      item.path = (dir / item.key).string();
-      io::write_image(item.path, face.image);
-      item.landmarks = face.landmarks;
-      item.label = i;
-      items.push_back(item);
+      items.push_back(
+          write_face(dir.path(), concat("f", i < 10 ? "0" : "", i, i % 2 == 0 ? ".png" : ".jpg"), i, i));
     }
     dataset = Dataset::make(std::move(items));
   }

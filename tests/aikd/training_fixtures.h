@@ -19,6 +19,7 @@
 #include "aikd/untrained.h"
 #include "io/table.h"
 #include "nn/functional.h"
+#include "tests/aikd/face_file.h"
 #include "tests/support/test.h"
 
 namespace aikd::test {
@@ -33,17 +34,7 @@ struct Faces {
     std::string landmarks = "path,lx,ly,rx,ry,nx,ny,mlx,mly,mrx,mry\n", labels = "path,label\n";
     std::filesystem::create_directory(dir / "faces");
     for (int i = 0; i < n; ++i) {
-      SynthOptions options;
-      options.identity = static_cast<std::uint64_t>(i);
-      options.width = 60 + i % 3 * 8;
-      options.height = 70;
-      const SynthFace face = render_face(options);
-      DatasetItem item;
-      item.key = concat("f", i, ".png");
-      item.path = (dir / ("faces/" + item.key)).string();
-      io::write_image(item.path, face.image);
-      item.landmarks = face.landmarks;
-      item.label = 7 * i % 5 + i / 100.0;
+      const DatasetItem item = write_face(dir / "faces", concat("f", i, ".png"), i, 7 * i % 5 + i / 100.0);
       landmarks += item.key;
       for (const Point& p : item.landmarks)
         landmarks += concat(",", io::format_number(p.x), ",", io::format_number(p.y));

@@ -1,5 +1,6 @@
 // Values of a network as tensors on the device, against the CPU's.
 #include "nn/cuda/cuda_plan.h"
+#include "tests/cuda/plan_tolerance.h"
 #include "tests/cuda/tape_on_device.h"
 #include "tests/nn/frozen_net.h"
 
@@ -8,21 +9,6 @@ namespace {
 using namespace aikd;
 using namespace aikd::test;
 using nn::Precision;
-
-// As the scoring plan's (test_cuda_plan.cpp), for values with fewer layers before them.
-double tolerance(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return 2e-6;
-    case Precision::kTf32:
-      return 3e-3;
-    case Precision::kFp16:
-      return 5e-3;
-    case Precision::kBf16:
-      break;
-  }
-  return 4e-2;
-}
 
 }  // namespace
 

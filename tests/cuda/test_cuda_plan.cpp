@@ -3,6 +3,7 @@
 #include "nn/cuda/cuda_plan.h"
 
 #include "tests/cuda/device_memory.h"
+#include "tests/cuda/plan_tolerance.h"
 #include "tests/nn/plan_test.h"
 
 namespace {
@@ -88,20 +89,6 @@ Results run(Plan& plan, const nn::InputTable& table, std::int64_t n, bool head) 
   if (head) r.scores.assign(static_cast<std::size_t>(n), std::nanf(""));
   plan.run(random_images(table, n, 11), n, r.embeddings, r.scores);
   return r;
-}
-
-double tolerance(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return 2e-6;
-    case Precision::kTf32:
-      return 3e-3;
-    case Precision::kFp16:
-      return 5e-3;
-    case Precision::kBf16:
-      break;
-  }
-  return 4e-2;
 }
 
 void compare(const nn::Module& backbone, const nn::Module* head, const nn::InputTable& table) {
