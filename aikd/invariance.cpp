@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "aikd/linear_probe.h"
 #include "aikd/perturbation.h"
@@ -13,13 +12,6 @@
 
 namespace aikd {
 namespace {
-
-double rank_correlation(const std::vector<double>& a, const std::vector<double>& b) {
-  for (const std::vector<double>* values : {&a, &b})
-    for (const double value : *values)
-      if (!std::isfinite(value)) return std::numeric_limits<double>::quiet_NaN();
-  return spearman(a, b);
-}
 
 // Every crop of one image, or false when it cannot be used.
 bool crops_of(const DatasetItem& item, std::size_t index, const InvarianceOptions& options, int width,
@@ -133,10 +125,10 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
       mean += static_cast<double>(result.cosines[p][i]);
     }
     const auto n = static_cast<double>(scores.size());
-    result.spearman.push_back(rank_correlation(first, scores));
+    result.spearman.push_back(spearman(first, scores));
     result.score_change.push_back(change / n);
     result.mean_cosine.push_back(mean / n);
-    result.label_spearman.push_back(rank_correlation(labels, scores));
+    result.label_spearman.push_back(spearman(labels, scores));
   }
   return result;
 }

@@ -3,14 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "aikd/dataset.h"
 #include "aikd/model.h"
-#include "aikd/train_report.h"
 #include "io/image.h"
 #include "nn/plan.h"
 

@@ -133,22 +133,19 @@ double r_squared(std::span<const double> truth, std::span<const double> predicte
 double spearman(std::span<const double> a, std::span<const double> b) {
   require(a.size() == b.size() && !a.empty(), ErrorKind::kInternal, "Rank correlation of ", a.size(), " and ",
           b.size(), " values.");
+  const auto finite = [](std::span<const double> x) {
+    return std::ranges::all_of(x, [](double v) { return std::isfinite(v); });
+  };
+  if (!finite(a) || !finite(b)) return std::numeric_limits<double>::quiet_NaN();  // they have no ranks
   return correlation(ranks(a), ranks(b));
 }
 
 std::unique_ptr<Model> with_linear_head(const Model& model, const LinearProbe& probe, const ScoreMap& map,
                                         const std::map<std::string, std::string>& provenance) {
-  ModelDescription d;
+  ModelDescription d = describe_backbone(model);
   d.family = "diffiqa-r";  // the family of a backbone with one linear layer
-  d.architecture = model.architecture();
   d.head = "linear";
-  d.embedding_size = model.embedding_size();
-  d.preprocessing = model.preprocessing();
   d.score_map = map;
-  if (const auto eps = model.metadata().find("aikd.batch_norm_eps"); eps != model.metadata().end()) {
-    require(io::parse_number(eps->second, d.batch_norm_eps), ErrorKind::kModel,
-            "The metadata aikd.batch_norm_eps must be a number, got \"", eps->second, "\".");
-  }
   d.provenance = provenance;
   // ModelBuilder::make sets what describes the new model; the rest of the backbone's story stays.
   d.provenance.insert(model.metadata().begin(), model.metadata().end());
@@ -162,10 +159,7 @@ std::unique_ptr<Model> with_linear_head(const Model& model, const LinearProbe& p
   d.provenance["aikd.head_prefix"] = "linear.";
 
   std::unique_ptr<Model> out = ModelBuilder::make(d);
-  const auto from = model.backbone().tensors(), to = out->backbone().tensors();
-  require(from.size() == to.size(), ErrorKind::kInternal, "The backbone has ", from.size(),
-          " tensors, its copy ", to.size(), ".");
-  for (std::size_t i = 0; i < from.size(); ++i) *to[i].tensor = *from[i].tensor;
+  share_tensors(model.backbone(), out->backbone());
   for (const nn::NamedTensor& spec : out->head()->tensors()) {
     std::vector<float> values;
     if (spec.role == nn::TensorRole::kBias) {

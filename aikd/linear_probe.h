@@ -31,7 +31,8 @@ LinearProbe fit_linear_probe(std::span<const float> features, std::size_t d, std
 
 // 1 - sum (y - y^)^2 / sum (y - mean y)^2; NaN where the truth does not vary.
 double r_squared(std::span<const double> truth, std::span<const double> predicted);
-// Pearson's correlation of ranks, ties by their mean rank; NaN where one side does not vary.
+// Pearson's correlation of ranks, ties by their mean rank; NaN where one side does not vary or holds a value
+// that is not finite.
 double spearman(std::span<const double> a, std::span<const double> b);
 
 // The backbone of `model` (whose own head, if any, is left out) with the probe as its linear head.

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "io/table.h"
 #include "io/text.h"
 #include "nn/networks.h"
 #include "tensor/config.h"
@@ -54,6 +55,25 @@ std::unique_ptr<Model> ModelBuilder::make(const ModelDescription& d) {
   model->score_map_ = d.score_map;
   model->metadata_ = describe(d);
   return model;
+}
+
+ModelDescription describe_backbone(const Model& model) {
+  ModelDescription d;
+  d.architecture = model.architecture();
+  d.embedding_size = model.embedding_size();
+  d.preprocessing = model.preprocessing();
+  if (const auto eps = model.metadata().find("aikd.batch_norm_eps"); eps != model.metadata().end()) {
+    require(io::parse_number(eps->second, d.batch_norm_eps), ErrorKind::kModel,
+            "The metadata aikd.batch_norm_eps must be a number, got \"", eps->second, "\".");
+  }
+  return d;
+}
+
+void share_tensors(nn::Module& from, nn::Module& to) {
+  const auto source = from.tensors(), target = to.tensors();
+  require(source.size() == target.size(), ErrorKind::kInternal, "The module has ", source.size(),
+          " tensors, its copy ", target.size(), ".");
+  for (std::size_t i = 0; i < source.size(); ++i) *target[i].tensor = *source[i].tensor;
 }
 
 std::vector<nn::NamedTensor> model_tensors(const Model& model) {

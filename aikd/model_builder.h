@@ -31,6 +31,14 @@ struct ModelBuilder {
   }
 };
 
+// What a model on the backbone of `model` starts from: its architecture, sizes and pre-processing; family,
+// head, score map and provenance are left to the caller. Error(kModel) where the metadata's BatchNorm epsilon
+// is no number.
+ModelDescription describe_backbone(const Model& model);
+// Gives the tensors of `to`, a module of the same kind, the memory of those of `from`. Error(kInternal) where
+// they differ in number.
+void share_tensors(nn::Module& from, nn::Module& to);
+
 // "backbone.<name>" and "head.<name>", in the order of the file.
 std::vector<nn::NamedTensor> model_tensors(const Model& model);
 

@@ -8,6 +8,8 @@
 #include "aikd/model_builder.h"
 #include "io/table.h"
 #include "nn/initialise.h"
+#include "nn/multi_tensor.h"
+#include "nn/plan_network.h"
 #include "tensor/random.h"
 
 namespace aikd {
@@ -42,10 +44,8 @@ std::vector<nn::ParameterGroup> groups_of(const nn::TrainableNetwork& network, c
 std::unique_ptr<nn::FrozenPlan> compile_teacher(const Model& teacher, Context& context,
                                                 const TrainConfig& config) {
   const nn::InputTable table = teacher.preprocessing().table();
-  nn::GraphOps graph;
-  const nn::Value x = graph.input({1, table.height, table.width, 3});
-  const nn::Value embedding = teacher.backbone().forward(graph, x);
-  return nn::FrozenPlan::compile(graph, x.node, {embedding.node}, table, context,
+  const nn::PlanNetwork network = nn::record_network(teacher.backbone(), nullptr, table);
+  return nn::FrozenPlan::compile(network.graph, network.input, network.outputs, table, context,
                                  {.max_batch = static_cast<int>(config.batch),
                                   .precision = plan_precision(config.precision),
                                   .winograd = true});
@@ -224,13 +224,7 @@ void TrainStep::restore(const Checkpoint& checkpoint) {
   scale_.restore(checkpoint.state["loss_scale"]);
   optimiser_->restore_state(saved);
   if (ema_ != nullptr) ema_->restore_state(saved);
-  for (const auto& [entry, tensor] : found) {
-    if (entry->tensor->device() == Device::cpu()) {
-      if (tensor->bytes() != 0) std::memcpy(entry->tensor->mutable_raw(), tensor->raw(), tensor->bytes());
-    } else {
-      copy_values(*tensor, *entry->tensor, context_->stream());
-    }
-  }
+  for (const auto& [entry, tensor] : found) nn::copy_tensor(*context_, *tensor, *entry->tensor);
   context_->synchronize();
 }
 
@@ -270,29 +264,17 @@ std::unique_ptr<Model> make_student(const Model& from, const TrainConfig& config
             "; only a model of 32-bit weights can be trained.");
   }
   const bool aikd = config.method == TrainMethod::kAikd;
-  ModelDescription d;
+  ModelDescription d = describe_backbone(from);
   d.family = aikd ? "ai-kd" : "diffiqa-r";
-  d.architecture = from.architecture();
   d.head = aikd ? "mlp" : "linear";
-  d.embedding_size = from.embedding_size();
   d.hidden_size = aikd ? config.head_width : 0;
-  double eps = 1e-5;
-  const auto stated = from.metadata().find("aikd.batch_norm_eps");
-  if (stated != from.metadata().end()) io::parse_number(stated->second, eps);
-  d.batch_norm_eps = static_cast<float>(eps);
-  d.preprocessing = from.preprocessing();
   d.provenance = {{"aikd.backbone_prefix", aikd ? "feature_extractor." : "base."},
                   {"aikd.head_prefix", aikd ? "quality_head." : "linear."},
                   {"aikd.source_sha256", from.sha256()}};
   std::unique_ptr<Model> student = ModelBuilder::make(d);
-  const auto copy = [](nn::Module& source, nn::Module& target) {
-    const auto tensors = source.tensors();
-    const auto targets = target.tensors();
-    for (std::size_t i = 0; i < tensors.size(); ++i) *targets[i].tensor = *tensors[i].tensor;  // shared
-  };
-  copy(from.backbone(), student->backbone());
+  share_tensors(from.backbone(), student->backbone());
   if (from.head() != nullptr && same_tensors(*from.head(), *student->head())) {
-    copy(*from.head(), *student->head());
+    share_tensors(*from.head(), *student->head());
   } else {
     initialise_head(*student->head(), static_cast<std::uint64_t>(config.seed));
   }

@@ -22,13 +22,6 @@ double quality_term(double score, double label, const TrainConfig& config) {
   return d * d / (2 * config.quality_beta);
 }
 
-double rank_correlation(const std::vector<double>& a, const std::vector<double>& b) {
-  const auto finite = [](const std::vector<double>& v) {
-    return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
-  };
-  return a.size() >= 2 && finite(a) && finite(b) ? spearman(a, b) : kNotANumber;
-}
-
 }  // namespace
 
 double ValidationResult::value(KeepBest criterion) const noexcept {
@@ -107,9 +100,9 @@ ValidationResult Validator::run(const Model& model, TrainLoader& loader) {
   result.loss_aligned = weighted(result.quality_aligned, result.cosine_aligned);
   result.loss_misaligned = weighted(result.quality_misaligned, result.cosine_misaligned);
   if (!with_teacher) result.cosine_aligned = result.cosine_misaligned = kNotANumber;
-  result.spearman_aligned = rank_correlation(labels, aligned_scores);
-  result.spearman_misaligned = rank_correlation(labels, misaligned_scores);
-  result.spearman_invariance = rank_correlation(aligned_scores, misaligned_scores);
+  result.spearman_aligned = spearman(labels, aligned_scores);
+  result.spearman_misaligned = spearman(labels, misaligned_scores);
+  result.spearman_invariance = spearman(aligned_scores, misaligned_scores);
   return result;
 }
 

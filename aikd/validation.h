@@ -40,10 +40,11 @@ class Validator {
   ValidationResult run(const Model& model, TrainLoader& loader);
 
  private:
+  void remember_teacher(const TrainBatch& batch, std::size_t features);
+
   nn::FrozenPlan* teacher_;
   Context* context_;
   TrainConfig config_;
-  void remember_teacher(const TrainBatch& batch, std::size_t features);
   // The teacher's embeddings by item, kept from the first pass with it: the teacher never changes.
   std::unordered_map<std::size_t, std::vector<float>> teacher_embeddings_;
 };

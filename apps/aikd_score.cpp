@@ -6,6 +6,7 @@
 #include "apps/aikd_score/options.h"
 #include "apps/aikd_score/score_command.h"
 #include "apps/aikd_score/self_test.h"
+#include "apps/common/devices.h"
 #include "apps/common/program.h"
 #include "io/image.h"
 #include "kernels/isa.h"
@@ -50,8 +51,7 @@ int body(int argc, char** argv) {
   if (!options.has_value()) return kExitOk;
   Console console("aikd-score", options->quiet, wants_progress(*options));
   if (options->list_devices) {
-    for (const DeviceInfo& info : list_devices())
-      std::cout << info.device.to_string() << "  " << info.description << '\n';
+    print_devices(std::cout);
   } else if (options->build_info) {
     print_build_info();
   } else if (options->cite) {

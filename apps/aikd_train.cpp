@@ -4,8 +4,10 @@
 #include <csignal>
 #include <iostream>
 
+#include "aikd/train_step.h"
 #include "aikd/trainer.h"
 #include "apps/aikd_train/options.h"
+#include "apps/common/devices.h"
 #include "apps/common/program.h"
 #include "apps/common/signals.h"
 #include "apps/common/terminal.h"
@@ -17,19 +19,6 @@ namespace {
 using namespace aikd;
 using namespace aikd::apps;
 
-std::string device_sentence(const TrainConfig& config, const Context& context) {
-  std::string description;
-  for (const DeviceInfo& info : list_devices())
-    if (info.device == context.device()) description = info.description;
-  const std::string taken = config.device == "auto" ? describe_choice(config.device, context.device())
-                                                    : "device " + context.device().to_string();
-  const std::string threads = concat(context.threads(), context.threads() == 1 ? " thread" : " threads");
-  if (context.on_cuda())
-    return concat(taken, " (", description, "), ", context.libraries_description(), ", decoding with ",
-                  threads);
-  return concat(taken, ": ", description, ", using ", threads, ", ", kernels::isa_name());
-}
-
 int run(const TrainCommand& command) {
   const TrainConfig& config = command.config;
   Console console("aikd-train", command.quiet,
@@ -39,7 +28,7 @@ int run(const TrainCommand& command) {
   Context context(Device::parse(config.device), static_cast<int>(config.threads),
                   static_cast<std::uint64_t>(config.seed));
   if (const std::string problem = kernels::isa_problem(); !problem.empty()) console.warn(problem);
-  console.note(device_sentence(config, context));
+  console.note(device_sentence(config.device, nn::name_of(plan_precision(config.precision)), context));
 
   TrainCallbacks callbacks;
   callbacks.note = [&](const std::string& sentence) { console.note(sentence); };
@@ -78,8 +67,7 @@ int body(int argc, char** argv) {
   const std::optional<TrainCommand> command = parse_train_command(argc, argv);
   if (!command.has_value()) return kExitOk;
   if (command->list_devices) {
-    for (const DeviceInfo& info : list_devices())
-      std::cout << info.device.to_string() << "  " << info.description << '\n';
+    print_devices(std::cout);
   } else if (command->cite) {
     std::cout << citation();
   } else if (command->dump_config) {

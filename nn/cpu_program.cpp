@@ -1,6 +1,8 @@
 #include "nn/cpu_program.h"
 
 #include "kernels/isa.h"
+#include "kernels/normalise.h"
+#include "nn/op_dims.h"
 
 namespace aikd::nn {
 
@@ -63,6 +65,19 @@ void CpuProgram::reuse_place(const FusedOp& op, const PlanKernel& kernel,
   } else if (kernel.elementwise() && op.residual < 0 && dies_here(op.input)) {
     y.replaces = static_cast<int>(index.at(op.input));
   }
+}
+
+void CpuProgram::normalise_images(const kernels::Context& ctx, const InputTable& table,
+                                  std::span<const std::uint8_t> images, std::int64_t begin,
+                                  std::int64_t count, float* to) const {
+  const std::int64_t pixels = std::int64_t{table.height} * table.width;
+  kernels::cpu::normalise(ctx, normalise_table(table), count * pixels, images.data() + begin * pixels * 3, to,
+                          input_.value.stored_channels());
+}
+
+void CpuProgram::copy_vectors(const Place& place, std::int64_t count, std::int64_t columns, float* to) const {
+  for (std::int64_t i = 0; i < count; ++i)
+    std::copy_n(data(place) + i * place.value.floats(), columns, to + i * columns);
 }
 
 void CpuProgram::run_steps(const kernels::Context& ctx, std::int64_t count) const {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "nn/graph.h"
@@ -50,6 +50,20 @@ class CpuProgram {
     }
   }
 
+  // The same for n images of bytes, by `table`.
+  template <class Store>
+  void run_images(const InputTable& table, std::span<const std::uint8_t> images, std::int64_t n,
+                  const Store& store) {
+    run(
+        n,
+        [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
+          normalise_images(ctx, table, images, begin, count, to);
+        },
+        store);
+  }
+  // The vectors that `count` images have left at `place`, without padding: to [count, columns].
+  void copy_vectors(const Place& place, std::int64_t count, std::int64_t columns, float* to) const;
+
   std::size_t memory_bytes() const noexcept;
   const std::vector<PlanStep>& steps() const noexcept { return described_; }
 
@@ -60,6 +74,9 @@ class CpuProgram {
     std::size_t residual = 0;
     bool has_residual = false;
   };
+  void normalise_images(const kernels::Context& ctx, const InputTable& table,
+                        std::span<const std::uint8_t> images, std::int64_t begin, std::int64_t count,
+                        float* to) const;
   void run_steps(const kernels::Context& ctx, std::int64_t count) const;
   static void reuse_place(const FusedOp& op, const PlanKernel& kernel,
                           const std::map<int, std::size_t>& index, std::vector<ValueLife>& lives);

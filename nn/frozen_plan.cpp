@@ -1,10 +1,8 @@
 #include "nn/frozen_plan.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "kernels/cpu/blocked_copy.h"
-#include "kernels/normalise.h"
 #include "nn/cpu_program.h"
 #include "nn/cuda/cuda_plan.h"
 #include "nn/functional.h"
@@ -41,19 +39,12 @@ class CpuFrozenPlan final : public FrozenPlan {
       results.push_back(Tensor::empty(one.rank() == 4 ? Shape{n, one[1], one[2], one[3]} : Shape{n, one[1]}));
     }
     if (!program_) return results;
-    const kernels::NormaliseTable table{&table_.table[0][0],
-                                        {table_.source[0], table_.source[1], table_.source[2]}};
-    const std::int64_t pixels = std::int64_t{table_.height} * table_.width;
-    program_->run(
-        n,
-        [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
-          kernels::cpu::normalise(ctx, table, count * pixels, images.data() + begin * pixels * 3, to,
-                                  program_->input().stored_channels());
-        },
-        [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count) {
-          for (std::size_t i = 0, computed = 0; i < results.size(); ++i)
-            if (!is_input_[i]) store(ctx, program_->output(computed++), begin, count, results[i]);
-        });
+    program_->run_images(table_, images, n,
+                         [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count) {
+                           for (std::size_t i = 0, computed = 0; i < results.size(); ++i)
+                             if (!is_input_[i])
+                               store(ctx, program_->output(computed++), begin, count, results[i]);
+                         });
     return results;
   }
 
@@ -68,14 +59,12 @@ class CpuFrozenPlan final : public FrozenPlan {
              std::int64_t count, Tensor& to) const {
     const std::int64_t floats = to.numel() / to.shape()[0];
     float* const out = to.mutable_data<float>() + begin * floats;
-    const float* const from = program_->data(place);
-    if (to.shape().rank() == 4) {
+    if (to.shape().rank() == 4)
       kernels::cpu::from_blocked(ctx, count, place.value.c,
-                                 kernels::cpu::same_pixels(place.value.h, place.value.w), from, out);
-      return;
-    }
-    for (std::int64_t i = 0; i < count; ++i)
-      std::copy_n(from + i * place.value.floats(), floats, out + i * floats);
+                                 kernels::cpu::same_pixels(place.value.h, place.value.w),
+                                 program_->data(place), out);
+    else
+      program_->copy_vectors(place, count, floats, out);
   }
 
   Context* context_;

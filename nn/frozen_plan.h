@@ -27,7 +27,8 @@ class FrozenPlan {
 
   // images: n x height x width x 3 bytes, n >= 1. One tensor per output, on the context's device, new ones in
   // every call: images [n, H, W, C] in the storage of DeviceOps for the plan's precision, vectors [n,
-  // features] in fp32. Values are those of Plan::run, bit for bit on the CPU. On CUDA nothing is waited for
+  // features] in fp32. Values are those of Plan::run with the same options, bit for
+  // bit on the CPU. On CUDA nothing is waited for
   // but the first run of a size of batch. Error(kUsage) for another number of bytes.
   virtual std::vector<Tensor> run(std::span<const std::uint8_t> images, std::int64_t n) = 0;
 

@@ -111,9 +111,8 @@ Tensor normalise(Context& context, const InputTable& table, std::span<const std:
   require(static_cast<std::int64_t>(images.size()) == y.numel(), ErrorKind::kInput, "normalise: ", n,
           " images of ", table.width, "x", table.height, " pixels are ", y.numel(), " bytes, got ",
           images.size(), ".");
-  const kernels::NormaliseTable values{&table.table[0][0],
-                                       {table.source[0], table.source[1], table.source[2]}};
-  cpu::normalise(context.kernel_context(), values, y.numel() / 3, images.data(), y.mutable_data<float>(), 3);
+  cpu::normalise(context.kernel_context(), normalise_table(table), y.numel() / 3, images.data(),
+                 y.mutable_data<float>(), 3);
   return y;
 }
 

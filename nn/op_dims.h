@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "kernels/conv2d.h"
+#include "kernels/normalise.h"
 #include "nn/ops.h"
+#include "nn/plan.h"
 
 namespace aikd::nn {
 
@@ -32,6 +34,11 @@ inline kernels::Conv2dDims conv2d_dims(const Shape& x, const Shape& weight, cons
           .s = weight[depthwise ? 1 : 2],
           .stride = options.stride,
           .pad = options.pad};
+}
+
+// An input table as kernels take it; `table` must outlive the result.
+inline kernels::NormaliseTable normalise_table(const InputTable& table) {
+  return {&table.table[0][0], {table.source[0], table.source[1], table.source[2]}};
 }
 
 // PReLU's slopes [C] or [1] as one for each of `channels`.

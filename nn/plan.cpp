@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/normalise.h"
 #include "nn/cpu_program.h"
 #include "nn/cuda/cuda_plan.h"
 #include "nn/plan_network.h"
@@ -11,11 +10,18 @@
 namespace aikd::nn {
 namespace {
 
-void copy_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, float* to) {
-  for (std::int64_t i = 0; i < rows; ++i) std::copy_n(from + i * stride, columns, to + i * columns);
-}
-
 class CpuPlan final : public Plan {
+  // Takes the results that are wanted (spans that are not empty).
+  auto store(std::span<float> embeddings, std::span<float> head_output) const {
+    return [=, this](const kernels::Context&, std::int64_t begin, std::int64_t count) {
+      if (!embeddings.empty())
+        program_.copy_vectors(program_.output(0), count, embedding_size(),
+                              embeddings.data() + begin * embedding_size());
+      if (!head_output.empty())
+        program_.copy_vectors(program_.output(1), count, 1, head_output.data() + begin);
+    };
+  }
+
  public:
   CpuPlan(const Module& backbone, const Module* head, const InputTable& input, Context& context,
           const PlanOptions& options)
@@ -27,14 +33,7 @@ class CpuPlan final : public Plan {
   void run(std::span<const std::uint8_t> images, std::int64_t n, std::span<float> embeddings,
            std::span<float> head_output) override {
     check_plan_call(network_, input_, {images.size(), n, embeddings.size(), head_output.size()});
-    const kernels::NormaliseTable table{&input_.table[0][0],
-                                        {input_.source[0], input_.source[1], input_.source[2]}};
-    const std::int64_t pixels = std::int64_t{input_.height} * input_.width;
-    run_program(n, embeddings, head_output,
-                [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
-                  kernels::cpu::normalise(ctx, table, count * pixels, images.data() + begin * pixels * 3, to,
-                                          program_.input().stored_channels());
-                });
+    program_.run_images(input_, images, n, store(embeddings, head_output));
   }
 
   void run_values(std::span<const float> values, std::int64_t n, std::span<float> embeddings,
@@ -45,17 +44,19 @@ class CpuPlan final : public Plan {
             n * image_floats, " values, got ", values.size(), ".");
     check_plan_call(network_, input_, {values.size(), n, embeddings.size(), head_output.size()});
     const std::int64_t stride = program_.input().stored_channels();
-    run_program(n, embeddings, head_output,
-                [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
-                  const float* from = values.data() + begin * image_floats;
-                  kernels::parallel_for(ctx, count * input_.height, [&](std::ptrdiff_t row, int) {
-                    for (std::int64_t p = row * input_.width; p < (row + 1) * input_.width; ++p) {
-                      float* pixel = to + p * stride;
-                      std::copy_n(from + p * 3, 3, pixel);
-                      std::fill(pixel + 3, pixel + stride, 0.0F);
-                    }
-                  });
-                });
+    program_.run(
+        n,
+        [&](const kernels::Context& ctx, std::int64_t begin, std::int64_t count, float* to) {
+          const float* from = values.data() + begin * image_floats;
+          kernels::parallel_for(ctx, count * input_.height, [&](std::ptrdiff_t row, int) {
+            for (std::int64_t p = row * input_.width; p < (row + 1) * input_.width; ++p) {
+              float* pixel = to + p * stride;
+              std::copy_n(from + p * 3, 3, pixel);
+              std::fill(pixel + 3, pixel + stride, 0.0F);
+            }
+          });
+        },
+        store(embeddings, head_output));
   }
 
   std::int64_t embedding_size() const noexcept override { return network_.embedding_size; }
@@ -63,21 +64,6 @@ class CpuPlan final : public Plan {
   const std::vector<PlanStep>& steps() const noexcept override { return program_.steps(); }
 
  private:
-  template <class Load>
-  void run_program(std::int64_t n, std::span<float> embeddings, std::span<float> head_output,
-                   const Load& load) {
-    const auto take = [&](std::size_t output, std::int64_t columns, std::int64_t begin, std::int64_t count,
-                          std::span<float> to) {
-      if (to.empty()) return;
-      const CpuProgram::Place& place = program_.output(output);
-      copy_rows(program_.data(place), place.value.floats(), count, columns, to.data() + begin * columns);
-    };
-    program_.run(n, load, [&](const kernels::Context&, std::int64_t begin, std::int64_t count) {
-      take(0, embedding_size(), begin, count, embeddings);
-      if (network_.has_head()) take(1, 1, begin, count, head_output);
-    });
-  }
-
   InputTable input_;
   PlanNetwork network_;
   CpuProgram program_;

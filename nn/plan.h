@@ -39,7 +39,8 @@ struct PlanOptions {
   int max_batch = 8;  // larger batches are run in pieces
   Precision precision = Precision::kFp32;
   // CPU only: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (kernels/winograd.h) where max_batch has
-  // tiles enough: fp32 as well, up to three times faster, with an error of about 1e-5 of the embedding.
+  // tiles enough: fp32 as well, with three to four times fewer multiplications, four times the memory for
+  // their filters, and other last digits (tests/nn/test_plan.cpp).
   bool winograd = false;
   // CUDA only:
   bool autotune = false;  // time cuDNN's engines for every convolution instead of trusting its heuristics

@@ -78,10 +78,37 @@ class EpilogueParameters {
   std::string suffix_;
 };
 
-class DirectConv final : public PlanKernel {
+// What convolutions with filters of all channels share, whatever their algorithm.
+class ConvKernel : public PlanKernel {
  public:
-  DirectConv(const FusedOp& op, const kernels::Conv2dDims& dims)
-      : name_("conv " + window_name(dims) + " direct"), macs_(dims.macs_per_image()), epilogue_(op, dims.k) {
+  std::string name() const override { return name_ + epilogue_.suffix(); }
+  std::int64_t macs() const noexcept override { return macs_; }
+  std::size_t parameter_bytes() const noexcept override {
+    return filters_.bytes() + bias_.bytes() + epilogue_.bytes();
+  }
+
+ protected:
+  ConvKernel(const FusedOp& op, const kernels::Conv2dDims& dims, const FoldedWeights& folded,
+             const char* algorithm)
+      : bias_(padded_rows<float>(folded.bias, dims.k)),
+        bias_classes_(folded.bias_classes),
+        epilogue_(op, dims.k),
+        name_(concat("conv ", window_name(dims), " ", algorithm)),
+        macs_(dims.macs_per_image()) {}
+
+  Floats filters_, bias_;
+  std::int64_t bias_classes_;
+  EpilogueParameters epilogue_;
+
+ private:
+  std::string name_;
+  std::int64_t macs_;
+};
+
+class DirectConv final : public ConvKernel {
+ public:
+  DirectConv(const FusedOp& op, const kernels::Conv2dDims& dims, const FoldedWeights& folded)
+      : ConvKernel(op, dims, folded, "direct") {
     kernels::Conv2dDims run = dims;
     if (dims.r == 1 && dims.s == 1 && dims.stride == 1 && dims.pad == 0 && dims.w < 28) {
       // Pixels are independent: one long row is cut into full tiles. (Long rows are left: threads share
@@ -89,61 +116,38 @@ class DirectConv final : public PlanKernel {
       run.w = dims.h * dims.w;
       run.h = 1;
     }
-    const FoldedWeights folded = fold(op);
     conv_ = cpu::prepare_blocked_conv(run);
     filters_ = Floats(cpu::packed_filter_floats(conv_));
     cpu::pack_filters(conv_, folded.weight.data(), filters_.data());
-    bias_classes_ = folded.bias_classes;
-    bias_ = padded_rows<float>(folded.bias, dims.k);
   }
   void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
            float* y) const override {
     cpu::blocked_conv(ctx, conv_, n, x, filters_.data(), bias_.data(), bias_classes_,
                       epilogue_.with(residual), y);
   }
-  std::string name() const override { return name_ + epilogue_.suffix(); }
-  std::int64_t macs() const noexcept override { return macs_; }
-  std::size_t parameter_bytes() const noexcept override {
-    return filters_.bytes() + bias_.bytes() + epilogue_.bytes();
-  }
 
  private:
-  std::string name_;
-  std::int64_t macs_;
   kernels::BlockedConv conv_;
-  Floats filters_, bias_;
-  std::int64_t bias_classes_ = 1;
-  EpilogueParameters epilogue_;
 };
 
-// Fewer tiles than this do not repay reading four times the filters.
+// Fewer tiles than this do not repay reading four times the filters (a guess: to be measured per shape).
 constexpr std::int64_t kFewestWinogradTiles = 28;
 
 bool wants_winograd(const kernels::Conv2dDims& dims, std::int64_t batch) {
-  return kernels::winograd_fits(dims) &&
-         batch * ((dims.h + 3) / 4) * ((dims.w + 3) / 4) >= kFewestWinogradTiles;
+  return kernels::winograd_fits(dims) && batch * kernels::winograd_tiles(dims) >= kFewestWinogradTiles;
 }
 
-class WinogradConv final : public PlanKernel {
+class WinogradConv final : public ConvKernel {
  public:
-  WinogradConv(const FusedOp& op, const kernels::Conv2dDims& dims) : dims_(dims), epilogue_(op, dims.k) {
-    const FoldedWeights folded = fold(op);
+  WinogradConv(const FusedOp& op, const kernels::Conv2dDims& dims, const FoldedWeights& folded)
+      : ConvKernel(op, dims, folded, "winograd F(4,3)"), dims_(dims) {
     filters_ = Floats(cpu::winograd_filter_floats(dims));
     cpu::winograd_filters(dims, folded.weight.data(), filters_.data());
-    bias_classes_ = folded.bias_classes;
-    bias_ = padded_rows<float>(folded.bias, dims.k);
   }
   void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
            float* y) const override {
     cpu::winograd_conv(ctx, dims_, n, x, filters_.data(), bias_.data(), bias_classes_,
                        epilogue_.with(residual), y);
-  }
-  std::string name() const override {
-    return "conv " + window_name(dims_) + " winograd F(4,3)" + epilogue_.suffix();
-  }
-  std::int64_t macs() const noexcept override { return dims_.macs_per_image(); }
-  std::size_t parameter_bytes() const noexcept override {
-    return filters_.bytes() + bias_.bytes() + epilogue_.bytes();
   }
   std::size_t workspace_bytes(std::int64_t n, int threads) const override {
     return cpu::winograd_workspace_bytes(dims_, n, threads);
@@ -151,9 +155,6 @@ class WinogradConv final : public PlanKernel {
 
  private:
   kernels::Conv2dDims dims_;
-  Floats filters_, bias_;
-  std::int64_t bias_classes_ = 1;
-  EpilogueParameters epilogue_;
 };
 
 class Depthwise final : public PlanKernel {
@@ -326,8 +327,8 @@ std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue&
   const auto dims = [&] { return conv2d_dims({1, x.h, x.w, x.c}, op.op->weight.shape(), op.op->conv); };
   switch (op.kind) {
     case OpKind::kConv2d:
-      if (wants_winograd(dims(), winograd_batch)) return std::make_unique<WinogradConv>(op, dims());
-      return std::make_unique<DirectConv>(op, dims());
+      if (wants_winograd(dims(), winograd_batch)) return std::make_unique<WinogradConv>(op, dims(), fold(op));
+      return std::make_unique<DirectConv>(op, dims(), fold(op));
     case OpKind::kDepthwise:
       return std::make_unique<Depthwise>(op, dims());
     case OpKind::kLinear:

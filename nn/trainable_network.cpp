@@ -20,11 +20,11 @@ bool is_fixed(const NamedTensor& tensor) {
 
 TrainableNetwork::TrainableNetwork(Module& backbone, Module* head, const InputTable& table, Context& context,
                                    const TrainableOptions& options)
-    : backbone_(&backbone), head_(head), tensors_(backbone.tensors(kBackbone)) {
+    : tensors_(backbone.tensors(kBackbone)) {
   if (head != nullptr) head->collect("head.", tensors_);
   choose(options);
 
-  const Recorded before = record(table);
+  const PlanNetwork before = record_network(backbone, head, table);
   dependent_ = depends_on_training(before.graph);
   std::set<int> frontier;
   const auto frozen_value = [&](int node) {
@@ -37,18 +37,18 @@ TrainableNetwork::TrainableNetwork(Module& backbone, Module* head, const InputTa
     }
     for (const int input : before.graph.nodes()[i].inputs) frozen_value(input);
   }
-  frozen_value(before.embedding);
-  frozen_value(before.score);
+  for (const int output : before.outputs) frozen_value(output);
   frontier_.assign(frontier.begin(), frontier.end());
   frozen_ =
       FrozenPlan::compile(before.graph, before.input, frontier_, table, context,
                           {.max_batch = options.max_batch, .precision = options.precision, .winograd = true});
 
-  own_what_changes(before, dependent_, context);
-  Recorded after = record(table);  // with the tensors where they are now
-  graph_ = std::move(after.graph);
-  embedding_ = after.embedding;
-  score_ = after.score;
+  own_what_changes(before.graph, dependent_, context);
+  network_ = record_network(backbone, head, table);  // with the tensors where they are now
+  last_reader_.assign(dependent_.size(), -1);
+  for (std::size_t i = 0; i < dependent_.size(); ++i)
+    for (const int input : network_.graph.nodes()[i].inputs)
+      if (input >= 0) last_reader_[static_cast<std::size_t>(input)] = static_cast<int>(i);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     if (!is_differentiated_[i]) continue;
     const Tensor& tensor = *tensors_[i].tensor;
@@ -85,16 +85,6 @@ void TrainableNetwork::choose(const TrainableOptions& options) {
           "Nothing would be trained: the model has no head, and none of the backbone's tensors are chosen.");
 }
 
-TrainableNetwork::Recorded TrainableNetwork::record(const InputTable& table) const {
-  Recorded recorded;
-  const Value x = recorded.graph.input({1, table.height, table.width, 3});
-  const Value embedding = backbone_->forward(recorded.graph, x);
-  recorded.input = x.node;
-  recorded.embedding = embedding.node;
-  if (head_ != nullptr) recorded.score = head_->forward(recorded.graph, embedding).node;
-  return recorded;
-}
-
 std::vector<bool> TrainableNetwork::depends_on_training(const GraphOps& graph) const {
   std::set<const void*> memory;
   for (std::size_t i = 0; i < tensors_.size(); ++i)
@@ -113,21 +103,17 @@ std::vector<bool> TrainableNetwork::depends_on_training(const GraphOps& graph) c
   return dependent;
 }
 
-void TrainableNetwork::own_what_changes(const Recorded& recorded, const std::vector<bool>& dependent,
+void TrainableNetwork::own_what_changes(const GraphOps& graph, const std::vector<bool>& dependent,
                                         Context& context) {
   std::set<const Tensor*> statistics, read;
+  std::set<const void*> read_memory;  // weights are in the graph by handle, not by place
   for (std::size_t i = 0; i < dependent.size(); ++i) {
     if (!dependent[i]) continue;
-    const GraphNode& node = recorded.graph.nodes()[i];
+    const GraphNode& node = graph.nodes()[i];
     for (const Tensor* tensor : {node.bn.running_mean, node.bn.running_var})
       if (tensor != nullptr) statistics.insert(tensor);
     for (const Tensor* tensor : {node.bn.weight, node.bn.bias})
       if (tensor != nullptr) read.insert(tensor);
-  }
-  std::set<const void*> read_memory;  // weights are in the graph by handle, not by place
-  for (std::size_t i = 0; i < dependent.size(); ++i) {
-    if (!dependent[i]) continue;
-    const GraphNode& node = recorded.graph.nodes()[i];
     for (const Tensor* tensor : {&node.weight, &node.bias})
       if (tensor->defined()) read_memory.insert(tensor->raw());
   }
@@ -187,27 +173,26 @@ Value TrainableNetwork::replay(TapeOps& tape, const GraphNode& node, const std::
 
 TrainableNetwork::Outputs TrainableNetwork::forward(TapeOps& tape, std::span<const std::uint8_t> images,
                                                     std::int64_t n) {
-  std::vector<Value> values(graph_.nodes().size());
+  const std::vector<GraphNode>& nodes = network_.graph.nodes();
+  std::vector<Value> values(nodes.size());
   const std::vector<Tensor> frozen = frozen_->run(images, n);
   for (std::size_t i = 0; i < frontier_.size(); ++i)
     values[static_cast<std::size_t>(frontier_[i])] = tape.constant(frozen[i]);
-  std::vector<int> last_reader(values.size(), -1);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    for (const int input : graph_.nodes()[i].inputs)
-      if (input >= 0) last_reader[static_cast<std::size_t>(input)] = static_cast<int>(i);
+  const auto is_output = [this](int node) {
+    return std::ranges::find(network_.outputs, node) != network_.outputs.end();
+  };
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!dependent_[i]) continue;
-    const GraphNode& node = graph_.nodes()[i];
-    values[i] = replay(tape, node, values);
-    for (const int input : node.inputs) {  // memory that backward does not need goes at once
+    values[i] = replay(tape, nodes[i], values);
+    for (const int input : nodes[i].inputs) {  // memory that backward does not need goes at once
       const auto read = static_cast<std::size_t>(input);
-      if (input >= 0 && last_reader[read] == static_cast<int>(i) && input != embedding_ && input != score_)
+      if (input >= 0 && last_reader_[read] == static_cast<int>(i) && !is_output(input))
         values[read].tensor = Tensor();
     }
   }
   Outputs outputs;
-  outputs.embedding = values[static_cast<std::size_t>(embedding_)];
-  if (score_ >= 0) outputs.score = values[static_cast<std::size_t>(score_)];
+  outputs.embedding = values[static_cast<std::size_t>(network_.outputs[0])];
+  if (network_.has_head()) outputs.score = values[static_cast<std::size_t>(network_.outputs[1])];
   return outputs;
 }
 

@@ -12,6 +12,7 @@
 
 #include "nn/frozen_plan.h"
 #include "nn/module.h"
+#include "nn/plan_network.h"
 #include "nn/tape.h"
 #include "nn/training_state.h"
 #include "tensor/context.h"
@@ -35,7 +36,8 @@ class TrainableNetwork {
  public:
   // What training changes (trained tensors and the statistics of BatchNorms on the tape) gets memory of its
   // own on the context's device; the module's handles then lead there. backbone, head (may be null) and
-  // context must outlive it. Error(kUsage): more tensors than there are, or nothing is trained.
+  // context must outlive it. Error(kUsage): more tensors than there are, or nothing is trained; Error(kModel)
+  // as record_network.
   TrainableNetwork(Module& backbone, Module* head, const InputTable& table, Context& context,
                    const TrainableOptions& options);
 
@@ -58,31 +60,24 @@ class TrainableNetwork {
 
   const FrozenPlan& frozen() const noexcept { return *frozen_; }
   std::size_t frozen_nodes() const noexcept { return frozen_nodes_; }
-  std::size_t tape_nodes() const noexcept { return graph_.nodes().size() - frozen_nodes_; }
+  std::size_t tape_nodes() const noexcept { return network_.graph.nodes().size() - frozen_nodes_; }
 
  private:
-  struct Recorded {
-    GraphOps graph;
-    int input = -1, embedding = -1, score = -1;
-  };
-  Recorded record(const InputTable& table) const;
   void choose(const TrainableOptions& options);
   std::vector<bool> depends_on_training(const GraphOps& graph) const;
-  void own_what_changes(const Recorded& recorded, const std::vector<bool>& dependent, Context& context);
+  void own_what_changes(const GraphOps& graph, const std::vector<bool>& dependent, Context& context);
   Value replay(TapeOps& tape, const GraphNode& node, const std::vector<Value>& values) const;
 
-  Module* backbone_;
-  Module* head_;
   std::vector<NamedTensor> tensors_;  // of both, by the names of a model file
   std::vector<bool> is_trained_, is_differentiated_;
   TrainedParameters gradients_;
   std::vector<StateTensor> trained_backbone_, trained_head_;
   std::vector<NamedTensor> changing_;
   std::vector<Tensor*> batch_counts_;
-  GraphOps graph_;
-  int embedding_ = -1, score_ = -1;
-  std::vector<bool> dependent_;
-  std::vector<int> frontier_;  // frozen values that the tape reads, or that are outputs
+  PlanNetwork network_;
+  std::vector<bool> dependent_;   // on something trained, by node
+  std::vector<int> last_reader_;  // the node that reads a node's value last
+  std::vector<int> frontier_;     // frozen values that the tape reads, or that are outputs
   std::size_t frozen_nodes_ = 0;
   std::unique_ptr<FrozenPlan> frozen_;
 };

@@ -5,8 +5,8 @@
 #
 # DATA holds lfw/ and cfp/ (images, landmarks.csv) and models/mobilefacenet_arcface_casia.pth; OUT is made. Teacher and
 # start of the student: that MobileFaceNet; labels: aikd-label froq, a long job (0.15 to 0.35 s per image on two cores;
-# OUT/labels-*.csv are used again). A tenth of the people is held out. Ends with the table of docs/training-results.md.
-# Every step goes on where an interrupted one ended.
+# OUT/labels-*.csv are used again). A tenth of the people is held out. Ends with a table of both runs
+# (Markdown). Every step goes on where an interrupted one ended.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 data=$1 out=$2

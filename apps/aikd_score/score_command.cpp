@@ -11,6 +11,7 @@
 #include "aikd/scorer.h"
 #include "apps/aikd_score/outputs.h"
 #include "apps/aikd_score/provenance.h"
+#include "apps/common/devices.h"
 #include "apps/common/program.h"
 #include "apps/common/signals.h"
 #include "io/text.h"
@@ -68,23 +69,6 @@ std::unique_ptr<LandmarkFile> read_landmarks(const ScoreOptions& options) {
   }
 }
 
-// "device cpu (AMD EPYC, 2 threads), using 2 threads, avx512", or a CUDA device with its libraries and
-// precision. After
-// `--device auto` also why it is not a CUDA device.
-std::string device_sentence(const ScoreOptions& options, const Context& context) {
-  std::string description;
-  for (const DeviceInfo& info : list_devices())
-    if (info.device == context.device()) description = info.description;
-  const std::string threads = concat(context.threads(), context.threads() == 1 ? " thread" : " threads");
-  if (context.on_cuda())
-    return concat("device ", context.device().to_string(), " (", description, "), ", options.precision, ", ",
-                  context.libraries_description(), ", decoding with ", threads);
-  const std::string taken = options.device == "auto"
-                                ? describe_choice(options.device, context.device()) + ": " + description
-                                : concat("device cpu (", description, ")");
-  return concat(taken, ", using ", threads, ", ", kernels::isa_name());
-}
-
 std::string model_sentence(const Model& model, const ScoreMap& map) {
   return concat("model ", model.architecture(), ", family ", model.family(),
                 ", score = ", model.head() != nullptr ? "output of the head" : "norm of the embedding",
@@ -130,7 +114,7 @@ OutputSettings output_settings(const ScoreOptions& options, const Model& model, 
                     {"Pre-processing", model.preprocessing().to_json()},
                     {"Alignment", alignment_sentence(options)},
                     {"EXIF orientation", options.exif ? "honoured" : "ignored"},
-                    {"Device", device_sentence(options, context)}};
+                    {"Device", device_sentence(options.device, options.precision, context)}};
   return settings;
 }
 
@@ -188,7 +172,7 @@ int score(const ScoreOptions& options, Console& console) {
   const std::shared_ptr<const Model> model = load_model(options, console);
   const ScoreMap map = options.score_map.empty() ? model->score_map() : ScoreMap::parse(options.score_map);
   const std::unique_ptr<LandmarkFile> landmarks = read_landmarks(options);
-  console.note(device_sentence(options, context));
+  console.note(device_sentence(options.device, options.precision, context));
   console.note(model_sentence(*model, map));
   if (model->metadata().contains("aikd.probe"))
     console.note("This model's head was fitted on a frozen backbone by aikd-probe.");

@@ -9,22 +9,12 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/blocked_conv.cpp"
 #include <hwy/foreach_target.h>
 //
+#include "kernels/cpu/conv_tile-inl.h"
 #include "kernels/cpu/epilogue-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::CappedTag<float, 16>;
-using V = hn::Vec<D>;
-
-// The largest tile: two vectors of output channels per pixel; 14 pixels (28 accumulators, 2 filters, 1
-// broadcast) of 32 registers, or 6 of 16. 112, 56, 28 and 14 are multiples of 14.
-constexpr int kLargestTile = AIKD_REGISTERS == 32 ? 14 : 6;
-
-std::int64_t ConvBlock() {
-  return 2 * static_cast<std::int64_t>(hn::Lanes(D()));
-}
-
 // Tile sizes that are compiled, largest first.
 std::int64_t LargestTile(std::int64_t at_most) {
   for (const int size : {14, 7, 6, 4, 3, 2}) {
@@ -41,25 +31,6 @@ struct TileJob {
   std::int64_t r0, r1;  // taps whose row is inside
   ConvTile tile;
 };
-
-// One tap of pixels [kSkip, kSkip + kCount) of a tile: x is the input of pixel kSkip, `channels` of it are
-// used.
-template <int kStep, std::size_t kSkip, std::size_t kCount, std::size_t kT>
-HWY_INLINE void Tap(const float* HWY_RESTRICT x, const float* HWY_RESTRICT w, std::int64_t channels,
-                    V (&acc)[kT][2]) {
-  const D d;
-  const std::size_t lanes = hn::Lanes(d);
-  for (std::int64_t c = 0; c < channels; ++c, w += 2 * lanes) {
-    const V w0 = hn::Load(d, w), w1 = hn::Load(d, w + lanes);
-    AIKD_UNROLL
-    for (std::size_t i = 0; i < kCount; ++i) {
-      const V value =
-          hn::Set(d, x[static_cast<std::size_t>(kStep * kBlock) * i + static_cast<std::size_t>(c)]);
-      acc[kSkip + i][0] = hn::MulAdd(value, w0, acc[kSkip + i][0]);
-      acc[kSkip + i][1] = hn::MulAdd(value, w1, acc[kSkip + i][1]);
-    }
-  }
-}
 
 // kT pixels of one row; kStep is the stride (any for a tile of one pixel). bias: of each pixel. out: pixels
 // are 16 floats apart; block_step: from the first vector of output channels to the second.

@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/winograd.cpp"
 #include <hwy/foreach_target.h>
 //
+#include "kernels/cpu/conv_tile-inl.h"
 #include "kernels/cpu/epilogue-inl.h"
 
 #ifndef AIKD_KERNELS_CPU_WINOGRAD_ONCE
@@ -33,7 +34,7 @@ struct WinogradPlan {
   WinogradPlan(const Conv2dDims& d, std::int64_t n, int threads, std::int64_t block) {
     rows = (d.h + kOut - 1) / kOut;
     columns = (d.w + kOut - 1) / kOut;
-    tiles = n * rows * columns;
+    tiles = n * winograd_tiles(d);
     // V in about 2 MiB, so that it stays in the caches of two cores; U is read once a round.
     const std::int64_t most =
         std::clamp<std::int64_t>((std::int64_t{1} << 19) / (kPoints * d.c) / 14 * 14, 28, 112);
@@ -73,14 +74,6 @@ struct WinogradJob {
 HWY_BEFORE_NAMESPACE();
 namespace aikd::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::CappedTag<float, 16>;
-using V = hn::Vec<D>;
-
-constexpr int kWinogradTile = AIKD_REGISTERS == 32 ? 14 : 6;
-
-std::int64_t WinogradBlock() {
-  return 2 * static_cast<std::int64_t>(hn::Lanes(D()));
-}
 
 // d <- B^T d, for the polynomials that the points 0, 1, -1, 1/2, -2 leave (row 0: all roots but 0, ...):
 //   [1 -3/2 -2 3/2 1 0] [0 -1 1/2 5/2 1 0] [0 1 -5/2 1/2 1 0] [0 -2 -1 2 1 0] [0 1/2 -1 -1/2 1 0] [0 1 -3/2
@@ -147,17 +140,8 @@ HWY_NOINLINE void Multiply(const float* v, std::int64_t v_step, std::int64_t cha
   V sum[kT][2];
   AIKD_UNROLL
   for (std::size_t i = 0; i < kT; ++i) sum[i][0] = sum[i][1] = hn::Zero(d);
-  for (std::int64_t c0 = 0; c0 < channels; c0 += kBlock, v += v_step) {
-    for (std::size_t c = 0; c < static_cast<std::size_t>(kBlock); ++c, u += 2 * lanes) {
-      const V u0 = hn::Load(d, u), u1 = hn::Load(d, u + lanes);
-      AIKD_UNROLL
-      for (std::size_t i = 0; i < kT; ++i) {
-        const V value = hn::Set(d, v[i * static_cast<std::size_t>(kBlock) + c]);
-        sum[i][0] = hn::MulAdd(value, u0, sum[i][0]);
-        sum[i][1] = hn::MulAdd(value, u1, sum[i][1]);
-      }
-    }
-  }
+  for (std::int64_t c0 = 0; c0 < channels; c0 += kBlock, v += v_step, u += kBlock * 2 * lanes)
+    Tap<1, 0, kT>(v, u, kBlock, sum);
   AIKD_UNROLL
   for (std::size_t i = 0; i < kT; ++i) {
     hn::Store(sum[i][0], d, m + i * 2 * lanes);
@@ -167,7 +151,7 @@ HWY_NOINLINE void Multiply(const float* v, std::int64_t v_step, std::int64_t cha
 
 std::int64_t MultiplySome(std::int64_t left, const float* v, std::int64_t v_step, std::int64_t channels,
                           const float* u, float* m) {
-  if constexpr (kWinogradTile >= 14) {
+  if constexpr (kLargestTile >= 14) {
     if (left >= 14) return Multiply<14>(v, v_step, channels, u, m), 14;
     if (left >= 10) return Multiply<10>(v, v_step, channels, u, m), 10;
     if (left >= 8) return Multiply<8>(v, v_step, channels, u, m), 8;
@@ -212,11 +196,15 @@ void OutputTile(const WinogradJob& job, std::int64_t tile, std::int64_t k, const
   }
 }
 
+std::int64_t WinogradBlock() {
+  return ConvBlock();
+}
+
 void WinogradRound(const Context& ctx, const WinogradJob& job) {
   const Conv2dDims& dims = *job.dims;
   const WinogradPlan& plan = *job.plan;
-  const std::int64_t c_blocks = blocks_of(dims.c), padded_k = padded_channels(dims.k),
-                     block = WinogradBlock(), lanes = block / 2, k_blocks = (padded_k + block - 1) / block;
+  const std::int64_t c_blocks = blocks_of(dims.c), padded_k = padded_channels(dims.k), block = ConvBlock(),
+                     lanes = block / 2, k_blocks = (padded_k + block - 1) / block;
   parallel_for(ctx, job.count * c_blocks,
                [&](std::ptrdiff_t task, int) { InputTile(job, task % job.count, task / job.count); });
   parallel_for(ctx, k_blocks * plan.segments, [&](std::ptrdiff_t task, int thread) {

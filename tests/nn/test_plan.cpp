@@ -54,6 +54,38 @@ TEST_CASE("plan: iresnet18 equals EagerOps with nothing left unfused") {
   check_network("iresnet18", 22, 2609954816);
 }
 
+TEST_CASE("plan: with Winograd convolutions iresnet18 is what it is without, but for the last digits") {
+  Context context(Device::cpu(), 2);
+  const auto net = nn::make_backbone("iresnet18", 512, 1e-5F);
+  nn::initialise(*net, 1);
+  const nn::InputTable table = small_table(112, 112);
+  const std::vector<std::uint8_t> images = random_images(table, 3, 3);
+  const auto embeddings = [&](Plan& plan, std::int64_t n) {
+    std::vector<float> y(static_cast<std::size_t>(n) * 512, std::nanf(""));
+    plan.run(std::span(images).subspan(0, images.size() / 3 * static_cast<std::size_t>(n)), n, y, {});
+    return y;
+  };
+  const auto direct = Plan::compile(*net, nullptr, table, context, {.max_batch = 2});
+  const auto plan = Plan::compile(*net, nullptr, table, context, {.max_batch = 2, .winograd = true});
+  const auto uses = [](const Plan& p) {
+    return std::ranges::count_if(
+        p.steps(), [](const nn::PlanStep& step) { return step.name.find("winograd") != std::string::npos; });
+  };
+  CHECK(uses(*direct) == 0);
+  // The 3x3 convolutions of stride 1 whose input has channels for whole blocks, at 112 to 14 pixels: at 7x7
+  // two images are too few tiles.
+  CHECK(uses(*plan) == 10);
+  CHECK(plan->macs_per_image() == direct->macs_per_image());
+  const std::vector<float> y = embeddings(*plan, 3);
+  const double error = relative_error(y, embeddings(*direct, 3));
+  MESSAGE("relative difference of the embeddings: ", error);
+  CHECK_FALSE(!(error <= 2e-5));
+  CHECK(error > 0);  // it is another algorithm
+  // In pieces or alone, an image has the same bits.
+  const std::vector<float> one = embeddings(*plan, 1);
+  CHECK(std::equal(one.begin(), one.end(), y.begin()));
+}
+
 TEST_CASE("plan: mobilefacenet equals EagerOps") {
   check_network("mobilefacenet", 51, 220965376);
 }
