@@ -110,20 +110,20 @@ void run_optimisers(KernelBench& bench, const std::vector<std::int64_t>& counts,
   };
   const std::vector<cuda_kernels::TensorSlice> slices = list(gradient_storage != Storage::kF32);
   const auto tensors = static_cast<std::int64_t>(slices.size());
-  std::vector<cuda_kernels::TensorChunk> chunks(
-      static_cast<std::size_t>(cuda_kernels::tensor_chunk_count(slices.data(), tensors)));
-  cuda_kernels::make_tensor_chunks(slices.data(), tensors, chunks.data());
+  std::vector<kernels::TensorChunk> chunks(
+      static_cast<std::size_t>(kernels::tensor_chunk_count(slices.data(), tensors)));
+  kernels::make_tensor_chunks(slices.data(), tensors, chunks.data());
   Uploaded<cuda_kernels::TensorSlice> slices_there(card, slices);
-  Uploaded<cuda_kernels::TensorChunk> chunks_there(card, chunks);
+  Uploaded<kernels::TensorChunk> chunks_there(card, chunks);
   const cuda_kernels::TensorList there{slices_there.data(), chunks_there.data(),
                                        static_cast<std::int64_t>(chunks.size())};
   Uploaded<std::int32_t> counters(card, std::vector<std::int32_t>(2, 0));  // steps, non-finite
   Uploaded<float> norm(card, std::vector<float>(1, 1.0F));
   const cuda_kernels::StepControl control{
       .norm = norm.data(), .max_norm = 5, .non_finite = counters.data() + 1, .steps = counters.data()};
-  cuda_kernels::SgdOptions sgd;
+  kernels::SgdOptions sgd;
   sgd.groups[0] = {.learning_rate = 1e-6, .momentum = 0.9, .weight_decay = 5e-4};
-  cuda_kernels::AdamOptions adam;
+  kernels::AdamOptions adam;
   adam.groups[0] = {.learning_rate = 1e-6};
 
   const double g = static_cast<double>(gradient_size);
