@@ -56,6 +56,13 @@ std::vector<std::size_t> spread(std::span<const std::size_t> indices, std::int64
   return chosen;
 }
 
+std::vector<double> drawn(const std::vector<double>& values, std::span<const std::size_t> draw) {
+  std::vector<double> out;
+  out.reserve(draw.size());
+  for (const std::size_t i : draw) out.push_back(values[i]);
+  return out;
+}
+
 }  // namespace
 
 InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
@@ -74,6 +81,7 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
   result.scores.resize(steps);
   result.cosines.resize(steps);
   std::vector<double> labels;
+  std::vector<std::string> people;
 
   for (std::size_t begin = 0; begin < chosen.size(); begin += static_cast<std::size_t>(options.batch)) {
     const std::size_t count = std::min(static_cast<std::size_t>(options.batch), chosen.size() - begin);
@@ -92,6 +100,7 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
     for (std::size_t i = 0; i < count; ++i) {
       if (usable[i] == 0) continue;
       labels.push_back(dataset.items()[chosen[begin + i]].label);
+      people.push_back(dataset.items()[chosen[begin + i]].identity);
       ++n;
     }
     if (n == 0) continue;
@@ -116,6 +125,10 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
   }
   require(result.images >= 2, ErrorKind::kInput, "Fewer than two of the ", chosen.size(),
           " images can be used to measure what landmark jitter does.");
+  const std::vector<std::vector<std::size_t>> groups = groups_of(people);
+  const auto interval = [&](const std::function<double(std::span<const std::size_t>)>& statistic) {
+    return bootstrap_interval(groups, statistic, kInvarianceDraws, 0.95, options.seed);
+  };
   const std::vector<double> first(result.scores[0].begin(), result.scores[0].end());
   for (std::size_t p = 0; p < steps; ++p) {
     const std::vector<double> scores(result.scores[p].begin(), result.scores[p].end());
@@ -129,21 +142,35 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
     result.score_change.push_back(change / n);
     result.mean_cosine.push_back(mean / n);
     result.label_spearman.push_back(spearman(labels, scores));
+    result.spearman_interval.push_back(interval([&](std::span<const std::size_t> draw) {
+      return spearman(drawn(first, draw), drawn(scores, draw));
+    }));
+    result.cosine_interval.push_back(interval([&](std::span<const std::size_t> draw) {
+      double sum = 0;
+      for (const std::size_t i : draw) sum += static_cast<double>(result.cosines[p][i]);
+      return sum / static_cast<double>(draw.size());
+    }));
   }
   return result;
 }
 
 std::string invariance_header() {
-  return "model,pixels,images,spearman,score_change,mean_cosine,label_spearman\n";
+  return "model,pixels,images,spearman,spearman_low,spearman_high,score_change,mean_cosine,cosine_low,cosine_"
+         "high,"
+         "label_spearman\n";
 }
 
 std::string invariance_rows(const std::string& name, const InvarianceResult& result) {
   std::string out;
-  for (std::size_t p = 0; p < result.pixels.size(); ++p)
-    out += concat(name, ",", io::format_number(result.pixels[p]), ",", result.images, ",",
-                  io::format_number(result.spearman[p]), ",", io::format_number(result.score_change[p]), ",",
-                  io::format_number(result.mean_cosine[p]), ",", io::format_number(result.label_spearman[p]),
-                  "\n");
+  for (std::size_t p = 0; p < result.pixels.size(); ++p) {
+    out += concat(name, ",", io::format_number(result.pixels[p]), ",", result.images);
+    for (const double value :
+         {result.spearman[p], result.spearman_interval[p].low, result.spearman_interval[p].high,
+          result.score_change[p], result.mean_cosine[p], result.cosine_interval[p].low,
+          result.cosine_interval[p].high, result.label_spearman[p]})
+      out += "," + io::format_number(value);
+    out += "\n";
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "aikd/bootstrap.h"
 #include "aikd/dataset.h"
 #include "aikd/model.h"
 #include "io/image.h"
@@ -26,6 +27,8 @@ struct InvarianceOptions {
   nn::Precision precision = nn::Precision::kFp32;
 };
 
+inline constexpr int kInvarianceDraws = 1000;
+
 struct InvarianceResult {
   std::vector<double> pixels;
   std::int64_t images = 0;
@@ -34,6 +37,8 @@ struct InvarianceResult {
   // Per p, against p = 0: Spearman's rank correlation of the scores, their mean absolute difference, the
   // mean cosine of the embeddings; and Spearman's correlation of the scores with the labels.
   std::vector<double> spearman, score_change, mean_cosine, label_spearman;
+  // 95 % of kInvarianceDraws bootstrap draws of people (of images where their names tell no people).
+  std::vector<Interval> spearman_interval, cosine_interval;
 };
 
 // Images that cannot be decoded, or whose moved landmarks are degenerate, are left out of all p.
@@ -42,7 +47,8 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
                                     std::span<const std::size_t> indices, Context& context,
                                     const InvarianceOptions& options);
 
-// "model,pixels,images,spearman,score_change,mean_cosine,label_spearman", a row per p.
+// "model,pixels,images,spearman,spearman_low,spearman_high,score_change,mean_cosine,cosine_low,cosine_high,
+// label_spearman" (without the line break), a row per p.
 std::string invariance_header();
 std::string invariance_rows(const std::string& name, const InvarianceResult& result);
 

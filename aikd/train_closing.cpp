@@ -50,7 +50,7 @@ InvarianceOptions jitter_options(const TrainConfig& config) {
   const double p = options.relative ? 100 * config.perturb_relative : config.perturb > 0 ? config.perturb : 3;
   options.pixels = {0, p / 2, p, 2 * p};
   options.seed = static_cast<std::uint64_t>(config.seed);
-  options.max_images = kJitterImages;
+  options.max_images = config.jitter_images;
   options.decode.limits.max_pixels = config.max_pixels;
   options.decode.apply_exif_orientation = config.exif;
   options.batch = static_cast<int>(config.val_batch);

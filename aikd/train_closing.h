@@ -25,9 +25,6 @@ struct ClosingReport {
   std::vector<std::string> notes;
 };
 
-// Images of the validation part that the jitter is measured on, spread evenly: it costs 8 passes each.
-inline constexpr std::int64_t kJitterImages = 256;
-
 // Reads the rows of the logs and, with `measure`, best.safetensors. Error(kOutput).
 void write_closing_report(const ClosingReport& report, bool measure, Context& context);
 

@@ -113,6 +113,7 @@ struct TrainConfig {
   // first ones; 0: only where it is no number.
   double divergence_limit = 10;
   bool tensorboard = false, report = true;
+  std::int64_t jitter_images = 256;  // of the validation part, for invariance.csv: eight passes each; 0: all
 
   bool operator==(const TrainConfig&) const = default;
 };

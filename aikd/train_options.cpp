@@ -298,9 +298,12 @@ void run_options(Table& t) {
   t.number("divergence-limit", &C::divergence_limit, kNotNegative,
            "Stop when the loss is so many times what it was at first (0: never)");
   t.flag("tensorboard", &C::tensorboard, "Write an event file as well");
-  t.flag("report", &C::report, "Write report.html at the end");
-  for (const char* name : {"workers", "prefetch", "threads", "device", "log-every", "checkpoint-every",
-                           "checkpoint-minutes", "check-nan", "divergence-limit", "tensorboard", "report"})
+  t.flag("report", &C::report, "Write report.html and invariance.csv at the end");
+  t.integer("jitter-images", &C::jitter_images, 0, kMany,
+            "Validation images that invariance.csv is measured on, eight passes each (0: all)");
+  for (const char* name :
+       {"workers", "prefetch", "threads", "device", "log-every", "checkpoint-every", "checkpoint-minutes",
+        "check-nan", "divergence-limit", "tensorboard", "report", "jitter-images"})
     t.find(name).resume = Resume::kFree;
 }
 

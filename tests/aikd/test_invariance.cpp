@@ -122,7 +122,11 @@ TEST_CASE("invariance: a table by hand") {
   r.score_change = {0, 0.25};
   r.mean_cosine = {1, 0.75};
   r.label_spearman = {-0.5, kNaN};
+  r.spearman_interval = {{1, 1}, {0.25, 0.625}};
+  r.cosine_interval = {{1, 1}, {0.5, 0.875}};
   CHECK(invariance_header() + invariance_rows("after", r) ==
-        "model,pixels,images,spearman,score_change,mean_cosine,label_spearman\n"
-        "after,0,3,1,0,1,-0.5\nafter,1.5,3,0.5,0.25,0.75,nan\n");
+        "model,pixels,images,spearman,spearman_low,spearman_high,score_change,mean_cosine,cosine_low,cosine_"
+        "high,"
+        "label_spearman\n"
+        "after,0,3,1,1,1,0,1,1,1,-0.5\nafter,1.5,3,0.5,0.25,0.625,0.25,0.75,0.5,0.875,nan\n");
 }

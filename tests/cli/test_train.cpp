@@ -120,15 +120,20 @@ TEST_CASE("aikd-train: a run ends with rows, models, jitter and a report, and ev
 
   const auto jitter = csv(read_text(folder / "run/invariance.csv"));
   REQUIRE(jitter.size() == 9);
-  CHECK(jitter[0] == std::vector<std::string>{"model", "pixels", "images", "spearman", "score_change",
-                                              "mean_cosine", "label_spearman"});
+  CHECK(jitter[0] == std::vector<std::string>{"model", "pixels", "images", "spearman", "spearman_low",
+                                              "spearman_high", "score_change", "mean_cosine", "cosine_low",
+                                              "cosine_high", "label_spearman"});
   for (std::size_t i = 1; i < 9; ++i) {
     CHECK(jitter[i][0] == (i < 5 ? "before" : "after"));
     CHECK(jitter[i][1] == std::vector<std::string>{"0", "1.5", "3", "6"}[(i - 1) % 4]);
     CHECK(jitter[i][2] == "6");
   }
   CHECK(jitter[5][3] == "1");
-  CHECK(jitter[5][4] == "0");
+  CHECK(jitter[5][6] == "0");
+  for (std::size_t i = 1; i < 9; ++i) {  // low, value, high
+    CHECK(std::stod(jitter[i][4]) <= std::stod(jitter[i][3]));
+    CHECK(std::stod(jitter[i][3]) <= std::stod(jitter[i][5]));
+  }
   const std::string report = read_text(folder / "run/report.html");
   for (const char* part :
        {"AI-KD training", "18 for training, 6 for validation", "<svg", "mobilefacenet", "</html>"})
