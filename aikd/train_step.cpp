@@ -45,10 +45,9 @@ std::unique_ptr<nn::FrozenPlan> compile_teacher(const Model& teacher, Context& c
                                                 const TrainConfig& config) {
   const nn::InputTable table = teacher.preprocessing().table();
   const nn::PlanNetwork network = nn::record_network(teacher.backbone(), nullptr, table);
-  return nn::FrozenPlan::compile(network.graph, network.input, network.outputs, table, context,
-                                 {.max_batch = static_cast<int>(config.batch),
-                                  .precision = plan_precision(config.precision),
-                                  .winograd = true});
+  return nn::FrozenPlan::compile(
+      network.graph, network.input, network.outputs, table, context,
+      {.max_batch = static_cast<int>(config.batch), .precision = plan_precision(config.precision)});
 }
 
 // Buffers that only count are copied, not averaged, and lie on the CPU.

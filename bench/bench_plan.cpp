@@ -13,6 +13,7 @@
 #include "kernels/blocked_conv.h"
 #include "kernels/isa.h"
 #include "kernels/linear.h"
+#include "kernels/winograd.h"
 #include "nn/initialise.h"
 #include "nn/networks.h"
 #include "nn/plan.h"
@@ -90,6 +91,25 @@ void conv(benchmark::State& state) {
   set_flops(state, dims.macs_per_image());
 }
 
+// range: c, k, height and width, images. Filters stay in the caches here; a whole network streams them.
+void winograd(benchmark::State& state) {
+  const std::int64_t extent = state.range(2), n = state.range(3);
+  const kernels::Conv2dDims dims{
+      .n = 1, .h = extent, .w = extent, .c = state.range(0), .k = state.range(1), .r = 3, .s = 3, .pad = 1};
+  const auto floats = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+  Buffer x = values(floats(n * dims.c * extent * extent));
+  Buffer y = values(floats(n * dims.k * extent * extent));
+  Buffer w = values(kernels::cpu::packed_filter_floats(kernels::cpu::prepare_blocked_conv(dims)));
+  Buffer parameters = values(floats(kernels::padded_parameters(dims.k)));
+  Buffer workspace(kernels::cpu::winograd_workspace_bytes(dims, n, 1), Device::cpu());
+  const auto data = [](const Buffer& b) { return static_cast<const float*>(b.data()); };
+  for (auto _ : state)
+    kernels::cpu::winograd_conv({.workspace = workspace.mutable_data()}, dims, n, data(x), data(w),
+                                data(parameters), 1, {.slope = data(parameters)},
+                                static_cast<float*>(y.mutable_data()));
+  set_flops(state, n * dims.macs_per_image());
+}
+
 // range: rows, in, out.
 void linear(benchmark::State& state) {
   const kernels::LinearDims dims{.rows = state.range(0), .in = state.range(1), .out = state.range(2)};
@@ -121,6 +141,17 @@ BENCHMARK(conv)
     ->Args({256, 256, 14, 3, 1})
     ->Args({256, 512, 14, 3, 1})
     ->Args({512, 512, 7, 3, 1})
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(winograd)
+    ->ArgNames({"c", "k", "hw", "n"})
+    ->Args({64, 64, 112, 1})
+    ->Args({64, 64, 56, 1})
+    ->Args({128, 128, 28, 1})
+    ->Args({128, 128, 28, 8})
+    ->Args({256, 256, 14, 1})
+    ->Args({256, 256, 14, 8})
+    ->Args({512, 512, 7, 1})
+    ->Args({512, 512, 7, 8})
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out"})

@@ -3,15 +3,17 @@
 //
 //   Y = A^T [ (G g G^T) . (B^T d B) ] A,
 //
-// with the points 0, 1, -1, 1/2, -2 and infinity. 36 multiplications for 16 outputs instead of 144; tiles
-// that reach over the edge waste some: at 14x14 and 7x7 pixels 3.1 times fewer than the direct kernel, at
-// 28x28 and 56x56 four times. Everything is fp32; filters are transformed in double and rounded once.
-// Relative error of a layer of 256 channels at 14x14, in the L2 norm: 2.0e-6
-// (tests/kernels/test_winograd.cpp).
+// with the points 0, 1, -1, 1/2, -2 and infinity. 36 multiplications for 16 outputs instead of 144. What is left
+// over at the right and at the bottom (14 = 4 + 4 + 4 + 2, 7 = 4 + 3) is done by F(2, 3) or F(3, 3) along that axis,
+// whose points are some of the same, so that filters are transformed once for all: 16 outputs cost 36
+// multiplications at 112, 56 and 28 pixels, and 39.5 at 14 and 7 (47 with full tiles). Everything is fp32.
+// Relative error of a layer of 256 channels at 14x14, in the L2 norm: 2.0e-6 (tests/kernels/test_winograd.cpp).
 //
-// Work per image: 36 ceil(h/4) ceil(w/4) c k multiply-adds. Memory: transformed filters 36 c k floats, read
-// once for each round of some 28 (many channels) to 112 tiles; so it wants batches: on few tiles
-// the direct kernel, which reads 9 c k, has less to read.
+// Filters are those of the direct kernel (pack_filters, blocked_conv.h) and are transformed on the way, 7 vector
+// operations and 4 stores per filter vector and tap, for some 28 to 112 tiles at once.
+//
+// Work per image: points(h) points(w) c k multiply-adds, points(h) = 6 floor(h/4) + (0, 4, 4 or 5 for a rest of 0, 1,
+// 2, 3 pixels). Memory: 9 c k floats, read once per panel of tiles.
 #pragma once
 
 #include <cstddef>
@@ -31,11 +33,8 @@ constexpr std::int64_t winograd_tiles(const Conv2dDims& dims) {
 
 namespace cpu {
 
-// [k / block, rounded up][36][c][block] floats for the instruction set in use, zeros beyond k.
-std::size_t winograd_filter_floats(const Conv2dDims& dims);
-void winograd_filters(const Conv2dDims& dims, const float* weight, float* packed);  // weight [k,3,3,c]
 std::size_t winograd_workspace_bytes(const Conv2dDims& dims, std::int64_t n, int threads);
-// The contract of blocked_conv (blocked_conv.h), dims.n is not used. An image's result depends neither on the
+// The contract of blocked_conv (blocked_conv.h), `packed` included; dims.n is not used. An image's result depends neither on the
 // others nor on the number of threads, bitwise.
 void winograd_conv(const Context& ctx, const Conv2dDims& dims, std::int64_t n, const float* x,
                    const float* packed, const float* bias, std::int64_t bias_classes,

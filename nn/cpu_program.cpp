@@ -28,8 +28,8 @@ CpuProgram::CpuProgram(Context& context, const GraphOps& graph, int input, const
     lives[index.at(op.input)].last = step;
     if (op.residual >= 0) lives[index.at(op.residual)].last = step;
     define(op.output, step);
-    steps_.push_back({make_plan_kernel(op, value_of(op.input), value_of(op.output), winograd ? max_batch : 0),
-                      0, 0, 0, op.residual >= 0});
+    steps_.push_back(
+        {make_plan_kernel(op, value_of(op.input), value_of(op.output), winograd), 0, 0, 0, op.residual >= 0});
     described_.push_back({steps_.back().kernel->name(), steps_.back().kernel->macs()});
     workspace_bytes_ =
         std::max(workspace_bytes_, steps_.back().kernel->workspace_bytes(max_batch_, context.threads()));

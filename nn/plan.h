@@ -38,10 +38,9 @@ std::optional<Precision> precision_from_name(std::string_view name) noexcept;
 struct PlanOptions {
   int max_batch = 8;  // larger batches are run in pieces
   Precision precision = Precision::kFp32;
-  // CPU only: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (kernels/winograd.h) where max_batch has
-  // tiles enough: fp32 as well, with three to four times fewer multiplications, four times the memory for
-  // their filters, and other last digits (tests/nn/test_plan.cpp).
-  bool winograd = false;
+  // CPU only: 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (kernels/winograd.h): fp32 as well, with
+  // three to four times fewer multiplications, and other last digits (tests/nn/test_plan.cpp). Else direct.
+  bool winograd = true;
   // CUDA only:
   bool autotune = false;  // time cuDNN's engines for every convolution instead of trusting its heuristics
   bool graph = true;      // record each batch size once and replay it with one launch

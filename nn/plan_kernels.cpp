@@ -130,19 +130,13 @@ class DirectConv final : public ConvKernel {
   kernels::BlockedConv conv_;
 };
 
-// Fewer tiles than this do not repay reading four times the filters (a guess: to be measured per shape).
-constexpr std::int64_t kFewestWinogradTiles = 28;
-
-bool wants_winograd(const kernels::Conv2dDims& dims, std::int64_t batch) {
-  return kernels::winograd_fits(dims) && batch * kernels::winograd_tiles(dims) >= kFewestWinogradTiles;
-}
-
 class WinogradConv final : public ConvKernel {
  public:
   WinogradConv(const FusedOp& op, const kernels::Conv2dDims& dims, const FoldedWeights& folded)
       : ConvKernel(op, dims, folded, "winograd F(4,3)"), dims_(dims) {
-    filters_ = Floats(cpu::winograd_filter_floats(dims));
-    cpu::winograd_filters(dims, folded.weight.data(), filters_.data());
+    const kernels::BlockedConv packing = cpu::prepare_blocked_conv(dims);
+    filters_ = Floats(cpu::packed_filter_floats(packing));
+    cpu::pack_filters(packing, folded.weight.data(), filters_.data());
   }
   void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
            float* y) const override {
@@ -323,11 +317,12 @@ std::int64_t PlanValue::floats() const noexcept {
 }
 
 std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y,
-                                             std::int64_t winograd_batch) {
+                                             bool winograd) {
   const auto dims = [&] { return conv2d_dims({1, x.h, x.w, x.c}, op.op->weight.shape(), op.op->conv); };
   switch (op.kind) {
     case OpKind::kConv2d:
-      if (wants_winograd(dims(), winograd_batch)) return std::make_unique<WinogradConv>(op, dims(), fold(op));
+      if (winograd && kernels::winograd_fits(dims()))
+        return std::make_unique<WinogradConv>(op, dims(), fold(op));
       return std::make_unique<DirectConv>(op, dims(), fold(op));
     case OpKind::kDepthwise:
       return std::make_unique<Depthwise>(op, dims());

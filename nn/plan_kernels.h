@@ -42,8 +42,8 @@ class PlanKernel {
 };
 
 // The step for `op`, whose input and output lie as x and y say. The graph is not needed afterwards.
-// `winograd_batch`: 0, or the images of a full batch where 3x3 convolutions may use Winograd's algorithm.
+// `winograd`: PlanOptions::winograd.
 std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y,
-                                             std::int64_t winograd_batch = 0);
+                                             bool winograd = true);
 
 }  // namespace aikd::nn

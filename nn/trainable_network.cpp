@@ -39,9 +39,8 @@ TrainableNetwork::TrainableNetwork(Module& backbone, Module* head, const InputTa
   }
   for (const int output : before.outputs) frozen_value(output);
   frontier_.assign(frontier.begin(), frontier.end());
-  frozen_ =
-      FrozenPlan::compile(before.graph, before.input, frontier_, table, context,
-                          {.max_batch = options.max_batch, .precision = options.precision, .winograd = true});
+  frozen_ = FrozenPlan::compile(before.graph, before.input, frontier_, table, context,
+                                {.max_batch = options.max_batch, .precision = options.precision});
 
   own_what_changes(before.graph, dependent_, context);
   network_ = record_network(backbone, head, table);  // with the tensors where they are now

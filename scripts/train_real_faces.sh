@@ -6,9 +6,10 @@
 # DATA holds lfw/ and cfp/ (images, landmarks.csv) and models/mobilefacenet_arcface_casia.pth; OUT is made. Teacher and
 # start of the student: that MobileFaceNet; labels: aikd-label froq, a long job (0.15 to 0.35 s per image on two cores;
 # OUT/labels-*.csv are used again). A tenth of the people is held out. Ends with a table of both runs
-# (Markdown) on all images of those people, with 95 % intervals (bootstrap over people). Every step goes on where an interrupted one ended.
+# (Markdown) on all images of those people, with 95 % intervals (bootstrap over people). Every step goes on where an
+# interrupted one ended.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 data=$1 out=$2
 shift 2
 here=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,5 +1,7 @@
 #include "tensor/buffer.h"
 
+#include <sys/mman.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <utility>
@@ -8,6 +10,23 @@
 #include "tensor/error.h"
 
 namespace aikd {
+namespace {
+
+// Weights and activations are read from end to end: with pages of 2 MiB instead of 4 KiB the processor walks
+// its page tables 512 times less often, and the first write of fresh memory stops for the kernel as much
+// less.
+constexpr std::size_t kHugePage = std::size_t{1} << 21;
+
+void* allocate_cpu(std::size_t bytes) {
+  const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : Buffer::kAlignment;
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* data = std::aligned_alloc(alignment, rounded);
+  // Advice: a kernel that has none to give away goes on with small pages.
+  if (data != nullptr && alignment == kHugePage) (void)madvise(data, rounded, MADV_HUGEPAGE);
+  return data;
+}
+
+}  // namespace
 
 Buffer::Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device) {
   if (device.type == Device::Type::kCuda) {
@@ -15,8 +34,8 @@ Buffer::Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device
     return;
   }
   if (bytes == 0) return;
-  require(bytes <= SIZE_MAX - kAlignment, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes.");
-  data_ = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  require(bytes <= SIZE_MAX - kHugePage, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes.");
+  data_ = allocate_cpu(bytes);
   require(data_ != nullptr, ErrorKind::kDevice, "Cannot allocate ", bytes, " bytes of memory.");
 }
 

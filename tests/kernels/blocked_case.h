@@ -106,9 +106,9 @@ inline std::vector<float> run_case(const Case& c, bool depthwise, int threads, b
     kernels::cpu::blocked_depthwise(team.context(), d, input.data(), weight.data(), bias.data(), epilogue,
                                     out);
   } else if (winograd) {
-    Guarded weight(kernels::cpu::winograd_filter_floats(d));
-    kernels::cpu::winograd_filters(d, c.weight.data(), weight.data());
-    CHECK(weight.guards_intact());
+    const kernels::BlockedConv conv = kernels::cpu::prepare_blocked_conv(d);
+    Guarded weight(kernels::cpu::packed_filter_floats(conv));
+    kernels::cpu::pack_filters(conv, c.weight.data(), weight.data());
     Guarded workspace(kernels::cpu::winograd_workspace_bytes(d, d.n, threads) / sizeof(float));
     kernels::Context ctx = team.context();
     ctx.workspace = workspace.data();
