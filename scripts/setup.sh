@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages the build needs, if any is missing. Nothing else is fetched, ever.
 #   scripts/setup.sh         what building, scoring and testing need
-#   scripts/setup.sh --dev   also what CI needs: clang, its formatter and sanitizer runtimes; on x86-64 what builds for
+#   scripts/setup.sh --dev   also what CI needs: clang, its tools and sanitizer runtimes, jq; on x86-64 what builds for
 #                            64-bit Arm and emulates it (scripts/aarch64.sh)
 set -euo pipefail
 
@@ -9,7 +9,7 @@ packages=(g++ cmake ninja-build pkg-config ccache
   libhwy-dev libeigen3-dev libzip-dev libssl-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
   libjpeg62-turbo-dev libpng-dev libstb-dev doctest-dev)
 if [[ "${1:-}" == --dev ]]; then
-  packages+=(clang clang-format clang-tidy libclang-rt-14-dev)
+  packages+=(clang clang-format clang-tidy libclang-rt-14-dev jq)
   # Only packages that may be installed for two architectures at once: libyaml-cpp-dev may not, so the library goes
   # without it (cmake/aarch64-linux-gnu/).
   if [[ "$(dpkg --print-architecture 2>/dev/null)" == amd64 ]]; then
