@@ -18,14 +18,20 @@ namespace {
 using namespace aikd;
 using namespace aikd::apps;
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text.empty() ? "unknown" : text;
+}
+
 void print_build_info() {
   const io::Image pixel(1, 1);
-  std::string isas, why_no_cuda;
-  for (const std::string& isa : kernels::available_isas()) isas += (isas.empty() ? "" : " ") + isa;
+  std::string why_no_cuda;
   const auto devices = cuda::devices(&why_no_cuda);
   std::cout << version_line("aikd-score") << "\nInstruction set:  " << kernels::isa_name()
-            << " (usable here: " << isas
-            << ")\nJPEG decoder:     " << io::decode_image(io::encode_jpeg(pixel, 90)).decoder
+            << " (usable here: " << joined(kernels::available_isas())
+            << ")\nProcessor has:    " << joined(kernels::cpu_features())
+            << "\nJPEG decoder:     " << io::decode_image(io::encode_jpeg(pixel, 90)).decoder
             << "\nPNG decoder:      " << io::decode_image(io::encode_png(pixel)).decoder
             << "\nCUDA in build:    " << (kHasCuda ? "yes" : "no")
             << "\nCUDA versions:    " << cuda::runtime_description() << "\nCUDA devices:     "

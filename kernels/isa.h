@@ -20,6 +20,10 @@ std::string isa_problem();
 // For tests and benchmarks: uses `name` from now on ("" = the best). Returns false, changing nothing, when it
 // is not available. A compiled plan must run on the instruction set it was compiled with. Not thread-safe.
 bool force_isa(std::string_view name);
+// What this processor and its operating system have of: sse4_1 avx2 fma avx512f avx512_vnni avx512_bf16
+// (x86-64); asimd asimddp bf16 i8mm (Linux on aarch64). The names are those of Linux's /proc/cpuinfo.
+// AIKD_ISA changes nothing here.
+std::vector<std::string> cpu_features();
 // Reads AIKD_ISA at the first call; every kernel's entry calls it.
 void select_isa_once();
 

@@ -7,8 +7,10 @@
 namespace aikd::apps {
 
 void print_devices(std::ostream& out) {
-  for (const DeviceInfo& info : list_devices())
-    out << info.device.to_string() << "  " << info.description << '\n';
+  for (const DeviceInfo& info : list_devices()) {
+    out << info.device.to_string() << "  " << info.description
+        << (info.device.type == Device::Type::kCuda ? "" : concat(", ", kernels::isa_name())) << '\n';
+  }
 }
 
 std::string device_sentence(std::string_view asked, std::string_view precision, const Context& context) {

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include "kernels/isa.h"
 #include "tensor/error.h"
 #include "tests/cli/score_fixture.h"
 
@@ -299,6 +300,11 @@ TEST_CASE("score: help version build devices and citation") {
   CHECK(faces.raw("--version").out.starts_with("aikd-score "));
   CHECK(has(faces.raw("--build-info").out, "JPEG decoder:"));
   CHECK(faces.raw("--list-devices").out.starts_with("cpu  "));
+  // The instruction set in use, where it can be forced as well.
+  CHECK(has(faces.raw("--list-devices").out, ", " + kernels::isa_name() + "\n"));
+  CHECK(has(faces.raw("--build-info").out,
+            "Instruction set:  " + kernels::isa_name() + " (usable here: scalar"));
+  CHECK(has(faces.raw("--build-info").out, "\nProcessor has:    "));
   CHECK(has(faces.raw("--cite").out, "arXiv:2404.09555"));
   CHECK(faces.raw("--list-devices > /dev/full").exit_code == (fs::exists("/dev/full") ? 4 : 0));
 }
