@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/build.sh aarch64 test_kernels test_tensor test_nn aikd-score
 build=build/aarch64
-emulated() { nice -n 5 qemu-aarch64 "$@"; }
+emulated() { qemu-aarch64 "$@"; }
 # Every instruction set is forced in turn by the tests themselves: these two must be what they find.
 info=$(emulated "$build/bin/aikd-score" --build-info)
 grep -F 'Instruction set:  neon (usable here: scalar neon)' <<<"$info" ||
