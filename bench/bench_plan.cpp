@@ -105,7 +105,7 @@ void winograd(benchmark::State& state) {
   Buffer workspace(kernels::cpu::winograd_workspace_bytes(dims, n, 1), Device::cpu());
   const auto data = [](const Buffer& b) { return static_cast<const float*>(b.data()); };
   for (auto _ : state)
-    kernels::cpu::winograd_conv({.workspace = workspace.mutable_data()}, dims, n, data(x), {.packed = data(w)},
+    kernels::cpu::winograd_conv({.workspace = workspace.mutable_data()}, dims, n, data(x), data(w),
                                 data(parameters), 1, {.slope = data(parameters)},
                                 static_cast<float*>(y.mutable_data()));
   set_flops(state, n * dims.macs_per_image());
