@@ -27,10 +27,6 @@ namespace aikd::kernels {
 
 // 3x3, stride 1, padding 1, channels that fill their blocks of 16, at least 4x4 pixels.
 bool winograd_fits(const Conv2dDims& dims);
-// Tiles of one image.
-constexpr std::int64_t winograd_tiles(const Conv2dDims& dims) {
-  return ((dims.h + 3) / 4) * ((dims.w + 3) / 4);
-}
 
 namespace cpu {
 
