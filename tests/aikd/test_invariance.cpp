@@ -114,6 +114,47 @@ TEST_CASE("invariance: against eager ops, with bad images left out of every p") 
   CHECK(contains(sentence({0, 1}, {}), "Fewer than two of the 0 images can be used"));
 }
 
+TEST_CASE("invariance: the intervals draw people, and images where people are not known") {
+  const Faces faces(6);
+  Context context(Device::cpu(), 1);
+  const std::unique_ptr<Model> model = small_model(6, context);
+  const std::vector<std::size_t> indices{4, 0, 1, 2, 3, 5};
+  InvarianceOptions options;
+  options.pixels = {0, 6};
+  options.seed = 5;
+  const std::vector<std::string> three{"b", "a", "a", "b", "c", "c"}, unknown(6);  // in the order of indices
+  std::vector<Interval> found;
+  for (const std::vector<std::string>& people : {three, unknown}) {
+    std::vector<DatasetItem> items = faces.items;
+    for (std::size_t i = 0; i < 6; ++i) items[indices[i]].identity = people[i];
+    const InvarianceResult r = measure_invariance(*model, Dataset::make(items), indices, context, options);
+    const auto interval = [&](const auto& statistic) {
+      return bootstrap_interval(groups_of(people), statistic, kInvarianceDraws, 0.95, 5);
+    };
+    const Interval ranks = interval([&](std::span<const std::size_t> draw) {
+      std::vector<double> a, b;
+      for (const std::size_t i : draw) {
+        a.push_back(static_cast<double>(r.scores[0][i]));
+        b.push_back(static_cast<double>(r.scores[1][i]));
+      }
+      return plain_spearman(a, b);
+    });
+    const Interval cosines = interval([&](std::span<const std::size_t> draw) {
+      std::vector<double> values;
+      for (const std::size_t i : draw) values.push_back(static_cast<double>(r.cosines[1][i]));
+      return mean(values);
+    });
+    CHECK_NEAR(r.spearman_interval[1].low, ranks.low, 1e-12);
+    CHECK_NEAR(r.spearman_interval[1].high, ranks.high, 1e-12);
+    CHECK_NEAR(r.cosine_interval[1].low, cosines.low, 1e-12);
+    CHECK_NEAR(r.cosine_interval[1].high, cosines.high, 1e-12);
+    CHECK(r.cosine_interval[1].low < r.mean_cosine[1]);
+    CHECK(r.cosine_interval[1].high > r.mean_cosine[1]);
+    found.push_back(r.cosine_interval[1]);
+  }
+  CHECK(found[0].low != found[1].low);
+}
+
 TEST_CASE("invariance: a table by hand") {
   InvarianceResult r;
   r.pixels = {0, 1.5};
@@ -125,8 +166,7 @@ TEST_CASE("invariance: a table by hand") {
   r.spearman_interval = {{1, 1}, {0.25, 0.625}};
   r.cosine_interval = {{1, 1}, {0.5, 0.875}};
   CHECK(invariance_header() + invariance_rows("after", r) ==
-        "model,pixels,images,spearman,spearman_low,spearman_high,score_change,mean_cosine,cosine_low,cosine_"
-        "high,"
-        "label_spearman\n"
+        "model,pixels,images,spearman,spearman_low,spearman_high,score_change,"
+        "mean_cosine,cosine_low,cosine_high,label_spearman\n"
         "after,0,3,1,1,1,0,1,1,1,-0.5\nafter,1.5,3,0.5,0.25,0.625,0.25,0.75,0.5,0.875,nan\n");
 }

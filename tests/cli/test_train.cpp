@@ -157,6 +157,14 @@ TEST_CASE("aikd-train: a run ends with rows, models, jitter and a report, and ev
   const RunResult again = folder.train("--epochs 2 --report --tensorboard --checkpoint-every 3");
   CHECK_MESSAGE(again.exit_code == 0, again.err);
   CHECK((contents(folder / "run") == before));
+
+  // Nor with fewer images for the jitter, but for the jitter.
+  const RunResult fewer =
+      folder.train("--epochs 2 --report --tensorboard --checkpoint-every 3 --jitter-images 4");
+  CHECK_MESSAGE(fewer.exit_code == 0, fewer.err);
+  const auto rows = csv(read_text(folder / "run/invariance.csv"));
+  REQUIRE(rows.size() == 9);
+  for (std::size_t i = 1; i < 9; ++i) CHECK(rows[i][2] == "4");
 }
 
 TEST_CASE("aikd-train: one seed, any number of workers and threads: the same numbers and the same weights") {
