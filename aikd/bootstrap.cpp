@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "aikd/score_percentiles.h"
 #include "tensor/error.h"
 #include "tensor/random.h"
 
@@ -44,13 +45,7 @@ Interval bootstrap_interval(std::span<const std::vector<std::size_t>> groups,
   if (values.empty())
     return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
   std::sort(values.begin(), values.end());
-  const auto quantile = [&](double q) {
-    const double at = q * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
-    const std::size_t above = std::min(below + 1, values.size() - 1);
-    return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
-  };
-  return {quantile((1 - level) / 2), quantile((1 + level) / 2)};
+  return {percentile(values, 50 * (1 - level)), percentile(values, 50 * (1 + level))};
 }
 
 }  // namespace aikd

@@ -155,9 +155,8 @@ InvarianceResult measure_invariance(const Model& model, const Dataset& dataset,
 }
 
 std::string invariance_header() {
-  return "model,pixels,images,spearman,spearman_low,spearman_high,score_change,mean_cosine,cosine_low,cosine_"
-         "high,"
-         "label_spearman\n";
+  return "model,pixels,images,spearman,spearman_low,spearman_high,score_change,"
+         "mean_cosine,cosine_low,cosine_high,label_spearman\n";
 }
 
 std::string invariance_rows(const std::string& name, const InvarianceResult& result) {

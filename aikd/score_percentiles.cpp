@@ -7,7 +7,10 @@
 
 namespace aikd {
 
-double percentile(std::span<const float> sorted, double p) {
+namespace {
+
+template <class T>
+double percentile_of(std::span<const T> sorted, double p) {
   require(!sorted.empty() && p >= 0 && p <= 100, ErrorKind::kInternal,
           "percentile() needs values and a p of 0..100; got ", sorted.size(), " values and p = ", p, ".");
   const double position = p / 100 * static_cast<double>(sorted.size() - 1);
@@ -15,6 +18,16 @@ double percentile(std::span<const float> sorted, double p) {
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   const double lo = static_cast<double>(sorted[below]), hi = static_cast<double>(sorted[above]);
   return lo + (hi - lo) * (position - static_cast<double>(below));
+}
+
+}  // namespace
+
+double percentile(std::span<const float> sorted, double p) {
+  return percentile_of(sorted, p);
+}
+
+double percentile(std::span<const double> sorted, double p) {
+  return percentile_of(sorted, p);
 }
 
 Histogram histogram(std::span<const float> sorted, int bins) {

@@ -10,6 +10,7 @@ namespace aikd {
 // p in 0..100 of ascending `sorted` (not empty): linear between the two nearest ranks, position
 // p / 100 * (n - 1) (numpy.percentile's default, type 7 of Hyndman and Fan 1996).
 double percentile(std::span<const float> sorted, double p);
+double percentile(std::span<const double> sorted, double p);
 
 // Which percentiles are printed.
 inline constexpr int kShownPercentiles[] = {0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100};

@@ -26,7 +26,7 @@ class CpuProgram {
   // Computes the nodes `outputs` (none of them `input`) from the node `input`. The graph is read here only.
   // `winograd`: PlanOptions::winograd.
   CpuProgram(Context& context, const GraphOps& graph, int input, const std::vector<int>& outputs,
-             std::int64_t max_batch, bool winograd = true);
+             std::int64_t max_batch, bool winograd);
 
   // A value of the graph as the steps leave it (nn/plan_kernels.h, PlanValue).
   struct Place {

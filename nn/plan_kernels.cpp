@@ -96,6 +96,12 @@ class ConvKernel : public PlanKernel {
         name_(concat("conv ", window_name(dims), " ", algorithm)),
         macs_(dims.macs_per_image()) {}
 
+  // Both algorithms take the same packed filters.
+  void pack(const kernels::BlockedConv& conv, const FoldedWeights& folded) {
+    filters_ = Floats(cpu::packed_filter_floats(conv));
+    cpu::pack_filters(conv, folded.weight.data(), filters_.data());
+  }
+
   Floats filters_, bias_;
   std::int64_t bias_classes_;
   EpilogueParameters epilogue_;
@@ -117,8 +123,7 @@ class DirectConv final : public ConvKernel {
       run.h = 1;
     }
     conv_ = cpu::prepare_blocked_conv(run);
-    filters_ = Floats(cpu::packed_filter_floats(conv_));
-    cpu::pack_filters(conv_, folded.weight.data(), filters_.data());
+    pack(conv_, folded);
   }
   void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
            float* y) const override {
@@ -134,9 +139,7 @@ class WinogradConv final : public ConvKernel {
  public:
   WinogradConv(const FusedOp& op, const kernels::Conv2dDims& dims, const FoldedWeights& folded)
       : ConvKernel(op, dims, folded, "winograd F(4,3)"), dims_(dims) {
-    const kernels::BlockedConv packing = cpu::prepare_blocked_conv(dims);
-    filters_ = Floats(cpu::packed_filter_floats(packing));
-    cpu::pack_filters(packing, folded.weight.data(), filters_.data());
+    pack(cpu::prepare_blocked_conv(dims), folded);
   }
   void run(const kernels::Context& ctx, std::int64_t n, const float* x, const float* residual,
            float* y) const override {

@@ -44,6 +44,6 @@ class PlanKernel {
 // The step for `op`, whose input and output lie as x and y say. The graph is not needed afterwards.
 // `winograd`: PlanOptions::winograd.
 std::unique_ptr<PlanKernel> make_plan_kernel(const FusedOp& op, const PlanValue& x, const PlanValue& y,
-                                             bool winograd = true);
+                                             bool winograd);
 
 }  // namespace aikd::nn

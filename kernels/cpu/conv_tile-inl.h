@@ -31,13 +31,17 @@ inline std::int64_t ConvBlock() {
 }
 
 // One tap of pixels [kSkip, kSkip + kCount) of a tile: x is the input of pixel kSkip, `channels` of it are
-// used.
-template <int kStep, std::size_t kSkip, std::size_t kCount, std::size_t kT>
+// used. each(): called once per channel, for what is to happen beside the multiplications.
+struct Nothing {
+  HWY_INLINE void operator()() const {}
+};
+template <int kStep, std::size_t kSkip, std::size_t kCount, std::size_t kT, class Each = Nothing>
 HWY_INLINE void Tap(const float* HWY_RESTRICT x, const float* HWY_RESTRICT w, std::int64_t channels,
-                    V (&acc)[kT][2]) {
+                    V (&acc)[kT][2], Each&& each = Each()) {
   const D d;
   const std::size_t lanes = hn::Lanes(d);
   for (std::int64_t c = 0; c < channels; ++c, w += 2 * lanes) {
+    each();
     const V w0 = hn::Load(d, w), w1 = hn::Load(d, w + lanes);
     AIKD_UNROLL
     for (std::size_t i = 0; i < kCount; ++i) {

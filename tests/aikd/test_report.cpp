@@ -30,7 +30,7 @@ TEST_CASE("percentiles are those of numpy") {
   const std::pair<double, double> expected[] = {{0, 1}, {10, 1.4}, {25, 2}, {50, 4}, {90, 12.8}, {100, 16}};
   for (const auto& [p, value] : expected) CHECK(!(std::abs(percentile(values, p) - value) > 1e-12));
   CHECK(percentile(std::vector<float>{3}, 37) == 3);
-  CHECK_THROWS_AS(percentile({}, 50), Error);
+  CHECK_THROWS_AS(percentile(std::vector<float>{}, 50), Error);
   CHECK_THROWS_AS(percentile(values, 101), Error);
 }
 

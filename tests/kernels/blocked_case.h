@@ -105,23 +105,22 @@ inline std::vector<float> run_case(const Case& c, bool depthwise, int threads, b
     Guarded weight(size(kernels::padded_channels(k) * taps), 0, to_blocked(c.weight, 1, taps, k, 0.0F));
     kernels::cpu::blocked_depthwise(team.context(), d, input.data(), weight.data(), bias.data(), epilogue,
                                     out);
-  } else if (winograd) {
-    const kernels::BlockedConv conv = kernels::cpu::prepare_blocked_conv(d);
-    Guarded weight(kernels::cpu::packed_filter_floats(conv));
-    kernels::cpu::pack_filters(conv, c.weight.data(), weight.data());
-    Guarded workspace(kernels::cpu::winograd_workspace_bytes(d, d.n, threads) / sizeof(float));
-    kernels::Context ctx = team.context();
-    ctx.workspace = workspace.data();
-    kernels::cpu::winograd_conv(ctx, d, d.n, input.data(), weight.data(), bias.data(), c.bias_classes,
-                                epilogue, out);
-    CHECK(workspace.guards_intact());
   } else {
     const kernels::BlockedConv conv = kernels::cpu::prepare_blocked_conv(d);
     Guarded weight(kernels::cpu::packed_filter_floats(conv));
     kernels::cpu::pack_filters(conv, c.weight.data(), weight.data());
     CHECK(weight.guards_intact());
-    kernels::cpu::blocked_conv(team.context(), conv, d.n, input.data(), weight.data(), bias.data(),
-                               c.bias_classes, epilogue, out);
+    if (winograd) {
+      Guarded workspace(kernels::cpu::winograd_workspace_bytes(d, d.n, threads) / sizeof(float));
+      kernels::Context ctx = team.context();
+      ctx.workspace = workspace.data();
+      kernels::cpu::winograd_conv(ctx, d, d.n, input.data(), weight.data(), bias.data(), c.bias_classes,
+                                  epilogue, out);
+      CHECK(workspace.guards_intact());
+    } else {
+      kernels::cpu::blocked_conv(team.context(), conv, d.n, input.data(), weight.data(), bias.data(),
+                                 c.bias_classes, epilogue, out);
+    }
   }
   CHECK(y.guards_intact());
   CHECK(residual.guards_intact());
